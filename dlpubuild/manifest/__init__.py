@@ -1,0 +1,1 @@
+"""`dlpu.toml` as a typed value: read, checked against the schema, defaults filled, every key's line known."""

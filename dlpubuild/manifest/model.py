@@ -1,0 +1,163 @@
+"""The manifest as a value: what the user wrote, typed, with the schema's defaults filled in.
+
+In: nothing. Out: frozen dataclasses that mirror `schemas/dlpu.schema.json` key by key; a parity test walks
+both. Keys are spelled with underscores here and with hyphens in TOML. `None` means "not said": the SoC's
+`target.toml` or the model itself decides later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dlpubuild.errors import Location
+
+ModelFormat = Literal["auto", "saved-model", "keras", "frozen-graph", "onnx", "tflite"]
+ColorOrder = Literal["rgb", "bgr", "gray"]
+ResizeMode = Literal["stretch", "crop", "letterbox"]
+Quantization = Literal["per-tensor", "per-channel", "none", "float16", "dynamic", "int8"]
+IoType = Literal["uint8", "int8", "float32"]
+ActivationPrecision = Literal["fx8", "fx16", "auto"]
+Metric = Literal["top1", "agreement", "sqnr", "mae", "none"]
+PackageFormat = Literal["bundle", "eap"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectSection:
+    """`[project]`: who makes the package, and from where."""
+
+    name: str
+    version: str
+    vendor: str | None = None
+    license: str | None = None
+    license_file: str | None = None
+    templates: str | None = None
+    allow_outside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInput:
+    """`[[model.input]]`: one input and how a pixel becomes its value: `x = (pixel - mean) / std`.
+
+    `shape` is as the model has it, batch included and always 1. `mean` and `std` have one value per channel.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None = None
+    color: ColorOrder = "rgb"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOutput:
+    """`[[model.output]]`: one output, by the name the model gives it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSection:
+    """`[model]`: the trained network."""
+
+    source: str
+    format: ModelFormat = "auto"
+    labels: str | None = None
+    inputs: tuple[ModelInput, ...] = ()
+    outputs: tuple[ModelOutput, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationSection:
+    """`[calibration]`: the data whose value ranges set the integer scales."""
+
+    data: str
+    samples: int = 100
+    seed: int = 0
+    resize: ResizeMode = "stretch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifySection:
+    """`[verify]`: the accuracy gate, float model against each built model."""
+
+    data: str
+    metric: Metric = "top1"
+    max_drop: float = 0.02
+    min_agreement: float = 0.97
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSection:
+    """`[target.<soc>]`: one package that is asked for; `None` leaves the choice to the SoC."""
+
+    soc: str
+    quantization: Quantization | None = None
+    io: IoType | None = None
+    toolchain: str | None = None
+    activations: ActivationPrecision | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolchainSection:
+    """`[toolchain.<name>]`: a pinned toolchain replaced by the user's own."""
+
+    name: str
+    image: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcapSection:
+    """`[package.acap]`: what the installable application is called."""
+
+    app_name: str | None = None
+    vendor_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageSection:
+    """`[package]`: what a build leaves in `dist/`."""
+
+    formats: tuple[PackageFormat, ...] = ("bundle",)
+    acap: AcapSection = field(default_factory=AcapSection)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A checked `dlpu.toml`.
+
+    `targets` are in file order. `sha256` is that of the file's bytes. `locations` maps each TOML path that is
+    written in the file (`model.input[0].shape`) to its place; use `locate` to ask for any path.
+    """
+
+    path: Path
+    sha256: str
+    schema: int
+    project: ProjectSection
+    model: ModelSection
+    targets: tuple[TargetSection, ...]
+    calibration: CalibrationSection | None = None
+    verify: VerifySection | None = None
+    toolchains: tuple[ToolchainSection, ...] = ()
+    package: PackageSection = field(default_factory=PackageSection)
+    locations: Mapping[str, Location]
+
+    @property
+    def folder(self) -> Path:
+        """The project folder: every path in the manifest is relative to it."""
+        return self.path.parent
+
+    def locate(self, path: str) -> Location:
+        """Return the place of `path`, or that of its nearest parent written in the file."""
+        probe = path
+        while probe:
+            if probe in self.locations:
+                return self.locations[probe]
+            cut = max(probe.rfind("."), probe.rfind("["))
+            probe = probe[: max(cut, 0)]
+        return self.locations[""]
