@@ -1,0 +1,91 @@
+"""An SoC and a target as values.
+
+In: nothing. Out: `Soc`, the facts of one `templates/<soc>/target.toml`; `Target`, an SoC with every option of
+the manifest settled. Nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dlpubuild.manifest.model import ActivationPrecision, IoType, Quantization
+    from dlpubuild.tflite.facts import QuantizationLabel
+
+# What an integer .tflite can be asked for; everything else keeps float activations.
+INTEGER_QUANTIZATIONS = frozenset({"per-tensor", "per-channel", "int8"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRules:
+    """What a built model must be, whatever the manifest asks; `batch` is the first dimension of every input."""
+
+    integer_only: bool
+    static_shapes: bool
+    batch: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Soc:
+    """The facts of one SoC.
+
+    `default_io` maps a quantization to the type of inputs and outputs; the key `""` is the value for all others.
+    `not_yet` says what is missing before the SoC can be built, and is empty where it can. `search_path` lists the
+    template folders from which its step template may include files, nearest first.
+    """
+
+    name: str
+    title: str
+    larod_device: str
+    architecture: str
+    deep_learning_processor: bool
+    model_file: str
+    not_yet: str
+    default_quantization: Quantization
+    default_io: Mapping[str, IoType]
+    default_toolchain: str
+    allowed_quantization: tuple[Quantization, ...]
+    allowed_io: tuple[IoType, ...]
+    allowed_toolchain: tuple[str, ...]
+    gate: GateRules
+    folder: Path
+    search_path: tuple[Path, ...]
+
+    @property
+    def can_be_built(self) -> bool:
+        """True where there is a step template and nothing is missing."""
+        return not self.not_yet
+
+    def io_for(self, quantization: Quantization) -> IoType:
+        """Return the type of inputs and outputs that goes with `quantization` where the manifest says nothing."""
+        return self.default_io.get(quantization, self.default_io.get("", "float32"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One package that is asked for: an SoC and its settled options."""
+
+    soc: Soc
+    quantization: Quantization
+    io: IoType
+    toolchain: str
+    activations: ActivationPrecision
+
+    @property
+    def name(self) -> str:
+        """The SoC's name, which is also the target's."""
+        return self.soc.name
+
+    @property
+    def is_integer(self) -> bool:
+        """True where activations are integers, so that calibration data is needed."""
+        return self.quantization in INTEGER_QUANTIZATIONS
+
+    @property
+    def weight_scheme(self) -> QuantizationLabel:
+        """What the weights must be: `int8` on a CPU means per-channel, as TensorFlow Lite's default does."""
+        return "per-channel" if self.quantization == "int8" else self.quantization
