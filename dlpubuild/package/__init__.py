@@ -1,0 +1,1 @@
+"""What a build leaves: the members of a package, its archive, and the folder they are written to."""

@@ -1,0 +1,194 @@
+"""One target's built model becomes its package: looked at, held against what the SoC needs, written.
+
+In: a project, a planned target and the digest of what its last step made. Out: a `PackagedTarget`. A model that
+passed once is remembered, and a package that is on disk already is left alone, so that a build with nothing to do
+reads neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlpubuild import __version__
+from dlpubuild.errors import DlpuError
+from dlpubuild.package.bundle import write_bundle
+from dlpubuild.package.description import describe_tflite
+from dlpubuild.package.model_json import MODEL_JSON
+from dlpubuild.package.spec import (
+    BundleSpec,
+    InputPreprocessing,
+    PackageRequest,
+    SocFacts,
+    ToolchainFacts,
+    default_app_name,
+)
+from dlpubuild.package.stamp import current_package
+from dlpubuild.project.labels import check_label_count
+from dlpubuild.project.model import KnownTensor
+from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
+from dlpubuild.tflite.facts import summarise
+from dlpubuild.tflite.read import read_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dlpubuild.cas.digest import Digest
+    from dlpubuild.cas.store import Store
+    from dlpubuild.package.stamp import WrittenPackage
+    from dlpubuild.plan.model import PlannedTarget
+    from dlpubuild.project.faults import Memo
+    from dlpubuild.project.model import Project
+    from dlpubuild.targets.model import Target
+    from dlpubuild.tflite.model import TfliteModel
+
+# The package that a toolchain's results are told by.
+_FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagedTarget:
+    """A package and what is in it; `quantization` and `operators` are read from the model's file.
+
+    `written` is False where the package lay there already.
+    """
+
+    soc: str
+    package: WrittenPackage
+    written: bool
+    model_bytes: int
+    quantization: str
+    operators: Mapping[str, int]
+
+
+def package_target(
+    project: Project, planned: PlannedTarget, model: Digest, *, store: Store, memo: Memo, out_dir: Path, epoch_s: int
+) -> PackagedTarget:
+    """Return the package of `planned` below `out_dir`, made of the built model with digest `model`.
+
+    Raises:
+        GateError: the model is not what the SoC needs.
+        ManifestError: the labels do not fit the model's outputs.
+        BlobMissingError: the model is not in the store, or was damaged there.
+        OutputError: `out_dir` cannot be written.
+    """
+    request = _request(project, planned.target, model, store, epoch_s)
+    read = _Reader(store=store, digest=model)
+    key = _passed_key(project, planned.target, model)
+    if memo.recall("model-passed-1", key) is None:
+        hold_against_needs(project, planned.target, read.model())
+        memo.remember("model-passed-1", key, b"")
+    found = current_package(request, out_dir, lambda path: _digest(memo, path))
+    if found is None:
+        built = read.model()
+        description = describe_tflite(built, summarise(built))
+        package = write_bundle(BundleSpec(request=request, model=description), out_dir)
+    else:
+        package = found
+    told = json.loads((package.folder / MODEL_JSON).read_bytes())
+    return PackagedTarget(
+        soc=planned.target.name,
+        package=package,
+        written=found is None,
+        model_bytes=model.size_bytes,
+        quantization=told["quantization"]["actual"],
+        operators=told["operators"],
+    )
+
+
+def model_needs(target: Target) -> ModelNeeds:
+    """Return what a built model must be for `target`."""
+    return ModelNeeds(
+        quantization=target.weight_scheme,
+        input_type=target.io,
+        output_type=target.io,
+        integer_only=target.soc.gate.integer_only or target.is_integer,
+        static_shapes=target.soc.gate.static_shapes,
+        batch=target.soc.gate.batch,
+    )
+
+
+def hold_against_needs(project: Project, target: Target, model: TfliteModel) -> None:
+    """Check a built model against the SoC's needs and the project's labels.
+
+    Raises:
+        GateError: what is in the file is not what the SoC needs; every fault is named.
+        ManifestError: the labels do not fit the model's outputs.
+    """
+    findings = gate_findings(model, model_needs(target))
+    raise_for_findings(findings, soc=target.soc.title, file=f"{target.name}/{target.soc.model_file}")
+    outputs = [KnownTensor(name=model.public_name(tensor), shape=tensor.shape) for tensor in model.outputs]
+    check_label_count(project.manifest, project.labels, outputs)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads the built model at most once, and only where it is asked for."""
+
+    store: Store
+    digest: Digest
+    known: TfliteModel | None = None
+
+    def model(self) -> TfliteModel:
+        if self.known is None:
+            self.known = read_model(self.store.read(self.digest))
+        return self.known
+
+
+def _digest(memo: Memo, path: Path) -> Digest:
+    """As `current_package` wants it: a file that is not there is an OSError."""
+    path.stat()
+    try:
+        return memo.digest_files([path])[0]
+    except DlpuError as error:
+        raise OSError(error.message) from error
+
+
+def _passed_key(project: Project, target: Target, model: Digest) -> str:
+    """All that the outcome of `hold_against_needs` depends on, this version of the rules included."""
+    labels = len(project.labels) if project.labels is not None else -1
+    text = f"{__version__}\n{model}\n{model_needs(target)}\n{labels}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _request(project: Project, target: Target, model: Digest, store: Store, epoch_s: int) -> PackageRequest:
+    manifest = project.manifest
+    section = manifest.project
+    pin = project.toolchains[target.toolchain]
+    packages = pin.packages
+    resize = manifest.calibration.resize if project.calibration is not None and manifest.calibration else None
+    return PackageRequest(
+        name=section.name,
+        version=section.version,
+        vendor=section.vendor,
+        license=section.license,
+        license_text=project.license_text,
+        app_name=manifest.package.acap.app_name or default_app_name(section.name),
+        soc=SocFacts(
+            name=target.name,
+            title=target.soc.title,
+            larod_device=target.soc.larod_device,
+            architecture=target.soc.architecture,
+            deep_learning_processor=target.soc.deep_learning_processor,
+        ),
+        model_file=target.soc.model_file,
+        model_path=Path(store.folder.blob_path(model)),
+        model_digest=model,
+        preprocessing=tuple(
+            InputPreprocessing(
+                name=each.name, color=each.color, mean=each.mean or (0.0,), std=each.std or (1.0,), resize=resize
+            )
+            for each in manifest.model.inputs
+        ),
+        labels=project.labels,
+        requested_quantization=target.quantization,
+        toolchain=ToolchainFacts(
+            name=pin.name,
+            tensorflow=next(packages[name] for name in _FRAMEWORKS if name in packages),
+            lock_sha256=pin.lock_sha256,
+        ),
+        epoch_s=epoch_s,
+    )
