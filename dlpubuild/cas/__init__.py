@@ -1,0 +1,1 @@
+"""Content addressing: digests, the encoding of actions, and the cache folder that is keyed on them."""
