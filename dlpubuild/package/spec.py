@@ -141,14 +141,14 @@ def default_app_name(project_name: str) -> str:
     return name[:26].rstrip("_").ljust(2, "_")
 
 
-def bundle_key(request: PackageRequest) -> str:
+def bundle_key(request: PackageRequest, *, tool_version: str = __version__) -> str:
     """Return the sha256 (lower-case hex) that names the bytes of the bundle of `request`.
 
     Two requests of one key lead to the same bytes: every field is in the key but the model's path, the model
     as its digest, together with the versions of the writer and of the tool, which reads the model. Nothing is
     read, so a build that has nothing to do can ask.
     """
-    document = {"tool": __version__, "writer": WRITER_VERSION, "request": _canonical(request)}
+    document = {"tool": tool_version, "writer": WRITER_VERSION, "request": _canonical(request)}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

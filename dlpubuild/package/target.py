@@ -95,7 +95,7 @@ def package_target(
         written=found is None,
         model_bytes=model.size_bytes,
         quantization=told["quantization"]["actual"],
-        operators=told["operators"],
+        operators=told["model"]["operators"],
     )
 
 

@@ -33,7 +33,11 @@ CHANGES: dict[str, Any] = {
 
 def test_the_key_is_pinned() -> None:
     """A new value means that every package is written again; that is right where the writer changed."""
-    assert bundle_key(REQUEST) == "b53efb2b63ad0edd0c58cf508b48c5dc15ad8c4ad3b4edb16588d75a144134bb"
+    assert bundle_key(REQUEST, tool_version="1.2.3") == "008382c2e0df0df980ec22eec26d836683e866da6b0909e3e0b24b6f165bbf21"
+
+
+def test_another_version_of_the_tool_writes_packages_again() -> None:
+    assert bundle_key(REQUEST, tool_version="1.2.3") != bundle_key(REQUEST, tool_version="1.2.4")
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(PackageRequest) if field.name != "model_path"])
