@@ -1,0 +1,140 @@
+"""What each toolchain is pinned to.
+
+In: the lock files that ship with the tool. Out: a `ToolchainPin`, whose `platform` properties enter every action
+that runs in it, so that a result of one toolchain never serves another. Nothing here installs or runs anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from dlpubuild.errors import ErrorCode, ToolchainError
+from dlpubuild.resources import locks_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# Names of machine types in REAPI's platform lexicon, by what `platform.machine()` says.
+_ISA = MappingProxyType({"x86_64": "x86-64"})
+
+_COMMON_ENVIRONMENT = MappingProxyType(
+    {
+        # Where an image keeps its environment; the local executor puts its own environment in this place.
+        "PATH": "/opt/tc/bin:/usr/bin:/bin",
+        "HOME": "/tmp",  # noqa: S108 - a container's own tmpfs; the local executor gives each action a folder of its own
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        # Scripts lie in a scratch folder that is thrown away: bytecode there is never read again.
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+)
+_TENSORFLOW_ENVIRONMENT = MappingProxyType(
+    {
+        # oneDNN picks kernels by CPU model and so would the last bits of a calibration.
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        # A graphics card must not change the result.
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "KERAS_BACKEND": "tensorflow",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolchainPin:
+    """A toolchain and the exact content it is pinned to.
+
+    `python` is the minor version of the interpreter. `lock` holds every package with version and hashes;
+    `lock_sha256` names its bytes. `environment` is the whole environment an action runs with. `isa` is the
+    machine type in REAPI's words.
+    """
+
+    name: str
+    title: str
+    python: str
+    isa: str
+    lock: Path
+    lock_sha256: str
+    environment: Mapping[str, str]
+
+    @property
+    def platform(self) -> tuple[tuple[str, str], ...]:
+        """Platform properties of an action that runs here, sorted by name."""
+        return (
+            ("ISA", self.isa),
+            ("OSFamily", "linux"),
+            ("python-version", self.python),
+            ("venv-lock", f"sha256:{self.lock_sha256}"),
+        )
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """Name -> version of every package of the lock; reads the lock file."""
+        return locked_versions(self.lock.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    title: str
+    python: str
+    lock_name: str
+    environment: Mapping[str, str]
+
+
+_KNOWN = MappingProxyType(
+    {
+        "tf2": _Known(
+            title="TensorFlow 2.19.1 on Python 3.11",
+            python="3.11",
+            lock_name="tf2",
+            environment=MappingProxyType({**_COMMON_ENVIRONMENT, **_TENSORFLOW_ENVIRONMENT}),
+        ),
+    }
+)
+
+
+def toolchain_names() -> tuple[str, ...]:
+    """Return the names of the toolchains this version can run, sorted."""
+    return tuple(sorted(_KNOWN))
+
+
+def load_pin(name: str, *, machine: str, system: str) -> ToolchainPin:
+    """Return the pin of toolchain `name` for a machine type (`x86_64`) and system (`linux`).
+
+    Raises:
+        ToolchainError: no such toolchain, or none for this kind of machine.
+    """
+    known = _KNOWN.get(name)
+    if known is None:
+        raise ToolchainError(
+            ErrorCode.TOOLCHAIN,
+            f'toolchain "{name}" is not part of this version of dlpubuild',
+            hint=f"known toolchains: {', '.join(toolchain_names())}",
+        )
+    lock = locks_dir() / f"{known.lock_name}-{system}-{machine}.txt"
+    if machine not in _ISA or not lock.is_file():
+        raise ToolchainError(
+            ErrorCode.TOOLCHAIN,
+            f"toolchain {name} ({known.title}) has no lock for {system} on {machine}",
+            hint="it runs on Linux on x86-64",
+        )
+    return ToolchainPin(
+        name=name,
+        title=known.title,
+        python=known.python,
+        isa=_ISA[machine],
+        lock=lock,
+        lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest(),
+        environment=known.environment,
+    )
+
+
+def locked_versions(lock_text: str) -> Mapping[str, str]:
+    """Return package name -> version of a requirements file as `uv pip compile --generate-hashes` writes it."""
+    return MappingProxyType(dict(re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)", lock_text, flags=re.MULTILINE)))
