@@ -1,0 +1,97 @@
+"""A plan as a value.
+
+In: nothing. Out: `Plan`, a DAG of `Step`s in stable order: dependencies first, otherwise in the order in which the
+targets and their templates name them. A step that several targets ask for stands there once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dlpubuild.project.model import SourceFile
+    from dlpubuild.targets.model import Target
+    from dlpubuild.toolchains.pins import ToolchainPin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class OutputOf:
+    """One output file of a step; `step` is the step's key."""
+
+    step: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesInput:
+    """Files of the project staged at or below `at` (`in/model`, `in/data`)."""
+
+    at: str
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputInput:
+    """An output of an earlier step staged at `at`."""
+
+    at: str
+    output: OutputOf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One script run in one toolchain.
+
+    `key` names the step in this plan: a digest over all it is made of, dependencies included, so that equal work
+    asked for by two targets has one key. It is not the cache key: that is the action's digest. `scripts` are
+    staged in `src/`, the first is run. `timeout_s` is in seconds.
+    """
+
+    key: str
+    id: str
+    name: str
+    title: str
+    scripts: tuple[Path, ...]
+    params: Mapping[str, Any]
+    toolchain: ToolchainPin
+    inputs: tuple[FilesInput | OutputInput, ...]
+    outputs: tuple[str, ...]
+    timeout_s: int
+    targets: tuple[str, ...]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the steps whose outputs this one takes, sorted."""
+        return tuple(sorted({each.output.step for each in self.inputs if isinstance(each, OutputInput)}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTarget:
+    """A target and the step output that its package is made from."""
+
+    target: Target
+    result: OutputOf
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Steps in stable topological order, and the targets in manifest order."""
+
+    steps: tuple[Step, ...]
+    targets: tuple[PlannedTarget, ...]
+
+    def step(self, key: str) -> Step:
+        """Return the step with this key.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for step in self.steps:
+            if step.key == key:
+                return step
+        raise KeyError(key)

@@ -1,0 +1,117 @@
+"""`dlpu.lock`: what a release was built from, so that it can be built again or refused.
+
+In: a `Project`. Out: `Pins`, their JSON text, and what differs between two of them. Holds digests and versions, no
+clock, path of a machine or address. Nothing here is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dlpubuild.errors import ErrorCode, Location, OutOfDateError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from dlpubuild.project.model import Project, SourceFile
+
+LOCK_NAME = "dlpu.lock"
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pins:
+    """What a lock pins, as flat names and values, sorted by name.
+
+    `tool` is the version of dlpubuild; `model` and `calibration` digests over staged names and contents; each
+    `toolchain.<name>` the digest of its locked environment. What a selection of targets does not use is not there.
+    """
+
+    values: Mapping[str, str]
+
+    def encode(self) -> bytes:
+        """Return the text of the lock file."""
+        return (json.dumps({"schema": _SCHEMA, "pins": dict(self.values)}, indent=2, sort_keys=True) + "\n").encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One pin that differs; an absent side is None."""
+
+    name: str
+    locked: str | None
+    found: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name}: locked {self.locked or 'nothing'}, found {self.found or 'nothing'}"
+
+
+def pins_of(project: Project, tool_version: str) -> Pins:
+    """Return the pins of a project as it is now."""
+    values = {"tool": tool_version, "model": files_digest(project.model.files)}
+    if project.calibration is not None:
+        values["calibration"] = files_digest(project.calibration.files, project.calibration.indices)
+    for name, pin in project.toolchains.items():
+        values[f"toolchain.{name}"] = f"python {pin.python}, sha256:{pin.lock_sha256}"
+    return Pins(values=dict(sorted(values.items())))
+
+
+def files_digest(files: Iterable[SourceFile], rows: Iterable[int] = ()) -> str:
+    """Return `sha256:…` over staged names, contents and picked rows; where the files lie does not count."""
+    lines = [f"{file.digest}  {file.staged}\n" for file in files]
+    lines += [f"{row}\n" for row in rows]
+    return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
+
+
+def read_pins(path: Path) -> Pins:
+    """Return the pins of the lock file at `path`.
+
+    Raises:
+        UsageError: there is none, or it is not a lock file of this version.
+    """
+    place = Location(str(path))
+    hint = "write it with: dlpubuild lock"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(ErrorCode.PATH_MISSING, "there is no lock file", location=place, hint=hint) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(ErrorCode.PATH_KIND, f"cannot be read: {error}", location=place, hint=hint) from error
+    if not isinstance(document, dict) or document.get("schema") != _SCHEMA:
+        raise UsageError(ErrorCode.PATH_KIND, "is not a lock file of this version", location=place, hint=hint)
+    pins = document.get("pins")
+    if not isinstance(pins, dict) or not all(isinstance(value, str) for value in pins.values()):
+        raise UsageError(ErrorCode.PATH_KIND, "holds no pins", location=place, hint=hint)
+    return Pins(values=dict(sorted(pins.items())))
+
+
+def differences(locked: Pins, found: Pins) -> tuple[Difference, ...]:
+    """Return every pin that differs, by name."""
+    names = sorted(locked.values.keys() | found.values.keys())
+    return tuple(
+        Difference(name=name, locked=locked.values.get(name), found=found.values.get(name))
+        for name in names
+        if locked.values.get(name) != found.values.get(name)
+    )
+
+
+def require_equal(path: Path, locked: Pins, found: Pins) -> None:
+    """Refuse to go on where the lock file at `path` does not hold for all that this build uses.
+
+    Raises:
+        OutOfDateError: something differs; every difference is told.
+    """
+    # A build of some targets does not use all that was locked for all of them.
+    different = [each for each in differences(locked, found) if each.found is not None]
+    if different:
+        listed = "\n".join(f"    {each}" for each in different)
+        raise OutOfDateError(
+            ErrorCode.LOCK_MISMATCH,
+            f"the project is not what was locked:\n{listed}",
+            location=Location(str(path)),
+            hint="restore what differs, or accept it with: dlpubuild lock",
+        )

@@ -1,0 +1,121 @@
+"""A project as a value.
+
+In: nothing. Out: `Project`, from which nothing relative, no environment variable and no clock is left to look up.
+`dlpubuild.project.resolve` makes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dlpubuild.cas.digest import Digest
+    from dlpubuild.manifest.model import Manifest, ModelInput
+    from dlpubuild.targets.model import Target
+    from dlpubuild.toolchains.pins import ToolchainPin
+
+ResolvedFormat = Literal["saved-model", "keras"]
+CalibrationKind = Literal["images", "npy", "npz"]
+
+IMAGE_RANK = 4  # [batch, height, width, channels]
+_USUAL_PIXELS = 224
+_USUAL_CHANNELS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file of the project that enters an action.
+
+    `staged` is its path below the input it belongs to, empty where the input is this one file. `name` is how the
+    user knows it: relative to the project.
+    """
+
+    staged: str
+    path: Path
+    name: str
+    digest: Digest
+    is_executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """The trained network: its format, the path it is staged at, and its files sorted by that path."""
+
+    format: ResolvedFormat
+    staged: str
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationSource:
+    """The calibration data that was picked.
+
+    `images`: one file per sample, in the order they are fed. `npy` and `npz`: one file, and `indices` names the
+    rows to feed. `available` counts what there was to pick from.
+    """
+
+    kind: CalibrationKind
+    files: tuple[SourceFile, ...]
+    indices: tuple[int, ...]
+    available: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples are fed."""
+        return len(self.files) if self.kind == "images" else len(self.indices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownTensor:
+    """An input or output as far as it is known before the model is converted.
+
+    `shape` has -1 for a dynamic dimension, and is None where not even the rank is known.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None
+
+    @property
+    def is_dynamic(self) -> bool:
+        """True where a dimension behind the batch is not fixed."""
+        return self.shape is not None and any(size < 1 for size in self.shape[1:])
+
+    def usual_shape(self) -> tuple[int, ...]:
+        """Return the shape with batch 1 and the commonest sizes for what is dynamic: 224 pixels, 3 channels."""
+        shape = self.shape or (-1,) * IMAGE_RANK
+        usual = [_USUAL_PIXELS] * len(shape)
+        if len(shape) == IMAGE_RANK:
+            usual[-1] = _USUAL_CHANNELS
+        return (1, *(size if size > 0 else guess for size, guess in zip(shape[1:], usual[1:], strict=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSignature:
+    """What a model file says of itself without TensorFlow; empty tuples where it says nothing."""
+
+    inputs: tuple[KnownTensor, ...] = ()
+    outputs: tuple[KnownTensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Everything a plan is made from.
+
+    `labels` are without line ends, in file order. `inputs` are the manifest's, or those the model itself names
+    where the manifest has none; empty where neither says anything before the import.
+    """
+
+    manifest: Manifest
+    folder: Path
+    model: ModelSource
+    signature: KnownSignature
+    inputs: tuple[ModelInput, ...]
+    labels: tuple[str, ...] | None
+    license_text: bytes | None
+    calibration: CalibrationSource | None
+    targets: tuple[Target, ...]
+    toolchains: Mapping[str, ToolchainPin]

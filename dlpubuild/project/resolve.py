@@ -1,0 +1,228 @@
+"""A manifest becomes a project: every file it names is found and given a digest, every option settled.
+
+In: a `Manifest`, the SoCs that are known, and a memo of file digests. Out: a `Project`, or a `ManifestError` that
+tells every fault at once. Nothing is run, fetched or written here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from dlpubuild.errors import ErrorCode, ToolchainError
+from dlpubuild.manifest.wording import did_you_mean, in_a_row, nearest_value
+from dlpubuild.project.calibration import CalibrationRequest, resolve_calibration
+from dlpubuild.project.faults import Faults
+from dlpubuild.project.inputs import check_outputs, settle_inputs
+from dlpubuild.project.labels import KEY as LABELS_KEY
+from dlpubuild.project.labels import label_count_message, parse_labels
+from dlpubuild.project.model import KnownSignature, Project
+from dlpubuild.project.model_source import resolve_model
+from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
+from dlpubuild.targets.model import Target
+from dlpubuild.toolchains.pins import load_pin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dlpubuild.manifest.model import Manifest, TargetSection
+    from dlpubuild.project.faults import Memo
+    from dlpubuild.project.paths import ProjectPaths
+    from dlpubuild.targets.model import Soc
+    from dlpubuild.toolchains.pins import ToolchainPin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """The kind of machine steps run on, in the words of `platform`: `x86_64` and `linux`."""
+
+    machine: str
+    system: str
+
+
+def resolve_project(
+    manifest: Manifest,
+    socs: Mapping[str, Soc],
+    *,
+    selected: Sequence[str],
+    memo: Memo,
+    machine: Machine,
+    every_image: bool = False,
+) -> Project:
+    """Return the project that `manifest` describes, with the targets named in `selected`, in manifest order.
+
+    Args:
+        every_image: decode every calibration image, not only those picked (`dlpubuild check`).
+
+    Raises:
+        ManifestError: every fault found in the files and options, with its place in the manifest.
+        DlpuError: a file changed while it was read.
+    """
+    faults = Faults(manifest)
+    paths = project_paths(manifest.folder, manifest.project.allow_outside)
+    sections = [section for section in manifest.targets if section.soc in selected]
+    targets = [target for section in sections if (target := _target(faults, section, socs)) is not None]
+    toolchains = _toolchains(faults, targets, machine)
+    resolved = resolve_model(faults, paths, memo)
+    signature = resolved[1] if resolved else KnownSignature()
+    inputs = settle_inputs(faults, signature)
+    check_outputs(faults, signature)
+    labels = _labels(faults, paths, signature)
+    license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
+    _refuse_what_comes_later(faults, toolchains)
+    calibration = None
+    if _needs_calibration(faults, targets) or every_image:
+        section = manifest.calibration
+        if section is not None:
+            request = CalibrationRequest(
+                section=section, inputs=inputs, paths=paths, memo=memo, every_image=every_image
+            )
+            calibration = resolve_calibration(faults, request)
+    faults.raise_if_any()
+    if resolved is None:
+        raise AssertionError("a model that was not resolved has a fault")
+    return Project(
+        manifest=manifest,
+        folder=paths.folder,
+        model=resolved[0],
+        signature=signature,
+        inputs=inputs,
+        labels=labels,
+        license_text=license_text,
+        calibration=calibration,
+        targets=tuple(targets),
+        toolchains=toolchains,
+    )
+
+
+def notes_on(project: Project) -> tuple[str, ...]:
+    """Return what a user should know though nothing is wrong: one sentence each."""
+    notes = []
+    manifest = project.manifest
+    if manifest.verify is not None:
+        notes.append("[verify] is read but not yet acted on: this version does not measure accuracy")
+    if project.calibration is not None:
+        wanted = manifest.calibration.samples if manifest.calibration else 0
+        if project.calibration.samples < wanted:
+            notes.append(
+                f"calibration uses {project.calibration.samples} samples, all there are; {wanted} were asked for"
+            )
+        plain = [each.name for each in project.inputs if each.mean is None and each.std is None]
+        if project.calibration.kind == "images" and (plain or not project.inputs):
+            which = f'input "{plain[0]}"' if plain else "the input"
+            notes.append(
+                f"{which} has neither mean nor std: pixels enter the model as 0..255; "
+                "write both under [[model.input]] if it was trained on other values"
+            )
+    return tuple(notes)
+
+
+def _target(faults: Faults, section: TargetSection, socs: Mapping[str, Soc]) -> Target | None:
+    path = f"target.{section.soc}"
+    soc = socs.get(section.soc)
+    if soc is None:
+        guess = did_you_mean(nearest_value(section.soc, socs))
+        faults.add(ErrorCode.UNKNOWN_VALUE, path, f"unknown SoC; known: {', '.join(socs)}{guess}")
+        return None
+    if not soc.can_be_built:
+        buildable = ", ".join(name for name, each in socs.items() if each.can_be_built)
+        faults.add(
+            ErrorCode.TARGET_UNAVAILABLE,
+            path,
+            f"{soc.title} is known, but this version cannot build for it: it lacks {soc.not_yet}",
+            f"it builds for {buildable}; pick among them with --target, or remove this table",
+        )
+        return None
+    quantization = section.quantization or soc.default_quantization
+    io = section.io or soc.io_for(quantization)
+    toolchain = section.toolchain or soc.default_toolchain
+    _allowed(faults, f"{path}.quantization", quantization, soc.allowed_quantization, soc)
+    _allowed(faults, f"{path}.io", io, soc.allowed_io, soc)
+    _allowed(faults, f"{path}.toolchain", toolchain, soc.allowed_toolchain, soc)
+    return Target(
+        soc=soc, quantization=quantization, io=io, toolchain=toolchain, activations=section.activations or "auto"
+    )
+
+
+def _allowed(faults: Faults, path: str, value: str, allowed: Sequence[str], soc: Soc) -> None:
+    if value not in allowed:
+        faults.add(
+            ErrorCode.UNKNOWN_VALUE,
+            path,
+            f'"{value}" is not available for {soc.title} here; allowed: {in_a_row(allowed)}',
+        )
+
+
+def _toolchains(faults: Faults, targets: Sequence[Target], machine: Machine) -> Mapping[str, ToolchainPin]:
+    pins: dict[str, ToolchainPin] = {}
+    refused: set[str] = set()
+    for target in targets:
+        name = target.toolchain
+        if name in pins or name in refused or name not in target.soc.allowed_toolchain:
+            continue
+        try:
+            pins[name] = load_pin(name, machine=machine.machine, system=machine.system)
+        except ToolchainError as error:
+            refused.add(name)
+            faults.add(error.code, f"target.{target.name}", error.message, error.hint)
+    return MappingProxyType(pins)
+
+
+def _labels(faults: Faults, paths: ProjectPaths, signature: KnownSignature) -> tuple[str, ...] | None:
+    name = faults.manifest.model.labels
+    data = _read(faults, paths, name, LABELS_KEY)
+    if name is None or data is None:
+        return None
+    labels = parse_labels(faults, name, data)
+    built = {each.name for each in faults.manifest.model.outputs}
+    outputs = [tensor for tensor in signature.outputs if not built or tensor.name in built]
+    if labels is not None and (message := label_count_message(labels, outputs)):
+        faults.add(ErrorCode.LABEL_COUNT, LABELS_KEY, message)
+    return labels
+
+
+def _read(faults: Faults, paths: ProjectPaths, name: str | None, key: str) -> bytes | None:
+    if name is None:
+        return None
+    try:
+        path = paths.find(name)
+        kind = path_kind(path)
+        if kind == "file":
+            return path.read_bytes()
+        if kind is None:
+            faults.add(ErrorCode.PATH_MISSING, key, f'"{name}" does not exist')
+        else:
+            faults.add(ErrorCode.PATH_KIND, key, f'"{name}" is not a file')
+    except PathRefusedError as error:
+        faults.add_refused(key, error)
+    except OSError as error:
+        faults.add(ErrorCode.PATH_KIND, key, f'"{name}" cannot be read: {error.strerror or error}')
+    return None
+
+
+def _refuse_what_comes_later(faults: Faults, toolchains: Mapping[str, ToolchainPin]) -> None:
+    for position, name in enumerate(faults.manifest.package.formats):
+        if name != "bundle":
+            faults.add(
+                ErrorCode.TARGET_UNAVAILABLE,
+                f"package.formats[{position}]",
+                f'"{name}" cannot be written by this version yet',
+                'use formats = ["bundle"]',
+            )
+    for section in faults.manifest.toolchains:
+        if section.name in toolchains:
+            faults.add(
+                ErrorCode.TOOLCHAIN,
+                f"toolchain.{section.name}",
+                "a toolchain of your own cannot be used by this version yet",
+                f"remove this table to build with the pinned one: {toolchains[section.name].title}",
+            )
+
+
+def _needs_calibration(faults: Faults, targets: Sequence[Target]) -> bool:
+    integer = [target for target in targets if target.is_integer]
+    if integer and faults.manifest.calibration is None:
+        # The schema asks for it per SoC; a project's own SoC is only known here.
+        faults.add(ErrorCode.MISSING_KEY, f"target.{integer[0].name}", "an integer model needs a [calibration] table")
+    return bool(integer)
