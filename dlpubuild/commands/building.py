@@ -1,0 +1,286 @@
+"""A build from end to end: manifest, project, plan, steps, packages.
+
+In: what the user asked for. Out: a `BuildResult`, whatever succeeded and whatever failed. Progress goes to standard
+error; nothing is printed to standard output here.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dlpubuild import __version__
+from dlpubuild.cas.faults import BlobMissingError
+from dlpubuild.commands.wiring import (
+    DEFAULT_MANIFEST,
+    EngineParts,
+    load_project,
+    make_engine,
+    open_store,
+    plan_project,
+    read_manifest,
+    read_socs,
+    select_targets,
+)
+from dlpubuild.engine.bind import output_digest
+from dlpubuild.engine.events import Notice
+from dlpubuild.engine.scheduler import State, merged
+from dlpubuild.errors import DlpuError, ErrorCode, NothingSelectedError, OutputError, StoreError, UsageError
+from dlpubuild.package.target import package_target
+from dlpubuild.plan.model import Plan
+from dlpubuild.project.resolve import notes_on
+from dlpubuild.report.build import BuildResult, TargetResult
+from dlpubuild.report.console import watching
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from dlpubuild.cas.memo import Memo
+    from dlpubuild.cas.store import Store
+    from dlpubuild.commands.wiring import Host
+    from dlpubuild.engine.events import Observer
+    from dlpubuild.engine.scheduler import Engine, StepOutcome
+    from dlpubuild.manifest.model import Manifest
+    from dlpubuild.package.target import PackagedTarget
+    from dlpubuild.plan.model import PlannedTarget
+    from dlpubuild.project.model import Project
+
+_REPAIR_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """What the user asked for, every option settled; `executor` is how the choice is told."""
+
+    manifest: Path
+    targets: tuple[str, ...]
+    jobs: int
+    keep_going: bool
+    output: Path | None
+    step: str | None
+    offline: bool
+    locked: bool
+    quiet: bool
+    executor: str
+
+
+def run_build(host: Host, memo: Memo, request: BuildRequest, cancelled: threading.Event) -> BuildResult:
+    """Build what `request` asks for, as far as it goes.
+
+    Raises:
+        DlpuError: nothing could be begun: the manifest is at fault, nothing is selected, a folder cannot be used.
+    """
+    started_s = time.monotonic()
+    # What a variable says is looked at now, not when the work is done.
+    limits = _Limits(epoch_s=host.epoch_s, budget_bytes=host.budget_bytes)
+    manifest = read_manifest(request.manifest, memo)
+    selected, refused = _selection(manifest, request, memo)
+    project = load_project(host, memo, manifest, selected)
+    if request.locked:
+        _require_locked(manifest, project)
+    plan = plan_project(project, memo)
+    if request.step is not None:
+        plan = plan_until(plan, request.step)
+    out_dir = (request.output or manifest.folder / "dist").absolute()
+    if request.step is None:
+        _require_writable(out_dir)
+    width = max(len(step.name) for step in plan.steps)
+    with watching(
+        sys.stderr,
+        live=host.draws_on(sys.stderr),
+        colored=host.colors_on(sys.stderr),
+        width=width,
+        quiet=request.quiet,
+        clock=time.monotonic,
+    ) as observe:
+        observe(Notice(text=f"executor: {request.executor}"))
+        for note in notes_on(project):
+            observe(Notice(text=f"note: {note}"))
+        work = _Work(host=host, memo=memo, project=project, plan=plan, out_dir=out_dir, limits=limits, observe=observe)
+        targets, outcomes = work.run(request, cancelled)
+    return BuildResult(
+        plan=plan,
+        outcomes=outcomes,
+        targets=(*refused, *targets),
+        command=_command(request),
+        seconds=time.monotonic() - started_s,
+        until_step=request.step,
+    )
+
+
+def _require_locked(manifest: Manifest, project: Project) -> None:
+    from dlpubuild.project.lock import LOCK_NAME, pins_of, read_pins, require_equal  # noqa: PLC0415 - see `_collect`
+
+    path = manifest.folder / LOCK_NAME
+    require_equal(path, read_pins(path), pins_of(project, __version__))
+
+
+def _command(request: BuildRequest) -> tuple[str, ...]:
+    """The command line that asks for the same build; names of steps depend on manifest and targets."""
+    manifest = () if request.manifest == DEFAULT_MANIFEST else ("--manifest", str(request.manifest))
+    return ("dlpubuild", "build", *manifest, *(word for soc in request.targets for word in ("--target", soc)))
+
+
+def _selection(
+    manifest: Manifest, request: BuildRequest, memo: Memo
+) -> tuple[tuple[str, ...], tuple[TargetResult, ...]]:
+    """The targets to build; with keep-going those that this version cannot build are set aside, not fatal."""
+    socs = read_socs(manifest, memo)
+    selected = select_targets(manifest, socs, request.targets)
+    if not request.keep_going:
+        return selected, ()
+    refused = tuple(
+        TargetResult(
+            soc=name,
+            error=UsageError(
+                ErrorCode.TARGET_UNAVAILABLE,
+                f"{socs[name].title} cannot be built by this version: it lacks {socs[name].not_yet}",
+                location=manifest.locate(f"target.{name}"),
+            ),
+        )
+        for name in selected
+        if name in socs and not socs[name].can_be_built
+    )
+    names = {each.soc for each in refused}
+    left = tuple(name for name in selected if name not in names)
+    if not left:
+        raise NothingSelectedError(ErrorCode.NOTHING_SELECTED, "none of the selected targets can be built yet")
+    return left, refused
+
+
+def plan_until(plan: Plan, name: str) -> Plan:
+    """Return the part of `plan` that the step called `name` needs, itself included.
+
+    Raises:
+        UsageError: there is no such step.
+    """
+    steps = {step.name: step for step in plan.steps}
+    if name not in steps:
+        raise UsageError(ErrorCode.USAGE, f'--step: there is no step "{name}"; steps: {", ".join(steps)}')
+    wanted = {steps[name].key}
+    for step in reversed(plan.steps):
+        if step.key in wanted:
+            wanted.update(step.needs)
+    return Plan(steps=tuple(step for step in plan.steps if step.key in wanted), targets=())
+
+
+def _require_writable(out_dir: Path) -> None:
+    """Find out before minutes of work, not after, that packages cannot be written."""
+    import tempfile  # noqa: PLC0415
+
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out_dir):
+            pass
+    except OSError as error:
+        raise OutputError(
+            ErrorCode.OUTPUT,
+            f"packages cannot be written to {out_dir}: {error.strerror}",
+            hint="name another folder with --output DIR or DLPU_OUTPUT_DIR",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    """`SOURCE_DATE_EPOCH` and `DLPU_CACHE_BUDGET`, read and found good."""
+
+    epoch_s: int
+    budget_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """A planned build on this machine."""
+
+    host: Host
+    memo: Memo
+    project: Project
+    plan: Plan
+    out_dir: Path
+    limits: _Limits
+    observe: Observer
+
+    def run(
+        self, request: BuildRequest, cancelled: threading.Event
+    ) -> tuple[tuple[TargetResult, ...], Mapping[str, StepOutcome]]:
+        store = open_store(self.host)
+        parts = EngineParts(
+            jobs=request.jobs,
+            keep_going=request.keep_going,
+            offline=request.offline,
+            observe=self.observe,
+            cancelled=cancelled,
+        )
+        with store.running_build():
+            engine = make_engine(self.host, store, tuple(self.project.toolchains.values()), parts)
+            outcomes = engine.run(self.plan)
+            targets = self._package_all(engine, outcomes)
+            for _ in range(_REPAIR_ROUNDS):
+                if not any(isinstance(each.error, BlobMissingError) for each in targets):
+                    break
+                # The damaged blob is gone from the store, so the step that makes it runs again.
+                self.observe(Notice(text="a built model was damaged in the cache; making it again"))
+                outcomes = merged(outcomes, engine.run(self.plan))
+                targets = self._package_all(engine, outcomes)
+        if any(each.state is State.RAN for each in outcomes.values()):
+            self._collect(store)
+        return targets, outcomes
+
+    def _collect(self, store: Store) -> None:
+        """Keep the cache within its budget; that this fails is no fault of the build."""
+        from dlpubuild.cas.collect import collect  # noqa: PLC0415 - a build with nothing to do pays for none of this
+
+        try:
+            collect(store, budget_bytes=self.limits.budget_bytes, now_ns=self.host.now_ns())
+        except StoreError as error:
+            self.observe(Notice(text=f"note: old results could not be removed: {error.message}"))
+
+    def _package_all(self, engine: Engine, outcomes: Mapping[str, StepOutcome]) -> tuple[TargetResult, ...]:
+        results: list[TargetResult] = []
+        for planned in self.plan.targets:
+            result = self._package(engine, planned, outcomes)
+            results.append(result)
+            if result.error is not None and not engine.keep_going:
+                break
+        return tuple(results)
+
+    def _package(self, engine: Engine, planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> TargetResult:
+        name = planned.target.name
+        failed = [(key, outcomes[key]) for key in planned.steps if outcomes[key].result is None]
+        if failed:
+            key, outcome = next(((k, o) for k, o in failed if o.error is not None), failed[0])
+            return TargetResult(soc=name, error=outcome.error, failed_step=self.plan.step(key).name)
+        made = outcomes[planned.result.step].result
+        if made is None:
+            raise AssertionError("a target whose steps all succeeded has a result")
+        model = output_digest(made, planned.result.path)
+        try:
+            package = package_target(
+                self.project,
+                planned,
+                model,
+                store=engine.store,
+                memo=self.memo,
+                out_dir=self.out_dir,
+                epoch_s=self.limits.epoch_s,
+            )
+        except DlpuError as error:
+            return TargetResult(soc=name, error=error)
+        return _target_result(planned, package, outcomes)
+
+
+def _target_result(
+    planned: PlannedTarget, package: PackagedTarget, outcomes: Mapping[str, StepOutcome]
+) -> TargetResult:
+    own: Sequence[StepOutcome] = [outcomes[key] for key in planned.steps]
+    return TargetResult(
+        soc=planned.target.name,
+        package=package,
+        io=planned.target.io,
+        seconds=sum(outcome.seconds for outcome in own),
+        ran=any(outcome.state is State.RAN for outcome in own),
+    )

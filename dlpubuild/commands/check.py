@@ -1,0 +1,82 @@
+"""`dlpubuild check`: the manifest and everything it names."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from dlpubuild.commands import options
+from dlpubuild.commands.wiring import (
+    load_project,
+    open_memo,
+    plan_project,
+    read_host,
+    read_manifest,
+    read_socs,
+    select_targets,
+)
+from dlpubuild.errors import DlpuError, Location, ManifestError, Problem
+
+
+def check(
+    manifest: options.ManifestOption = options.DEFAULT,
+    target: options.TargetOption = [],  # noqa: B006 - typer copies it
+    as_json: options.JsonOption = False,
+) -> None:
+    """Check the manifest and every file it names.
+
+    All faults are told at once, each with file, line and column, the TOML path, what was found and what is allowed.
+    Every calibration image is decoded, not only those that a build would pick. Nothing is built or fetched.
+
+    \b
+    Examples:
+      dlpubuild check
+      dlpubuild check --target artpec8
+      dlpubuild check -f release/dlpu.toml --json
+
+    \b
+    Exit codes: 0 nothing is wrong, 2 there are faults, 3 nothing selected.
+    """  # noqa: D301 - click wants the character itself
+    from dlpubuild.project.resolve import notes_on  # noqa: PLC0415
+
+    host = read_host()
+    with open_memo(host) as memo:
+        try:
+            read = read_manifest(manifest, memo)
+            selected = select_targets(read, read_socs(read, memo), target)
+            project = load_project(host, memo, read, selected, every_image=True)
+            plan = plan_project(project, memo)
+        except DlpuError as error:
+            if as_json:
+                _print_json(error)
+            raise
+    notes = notes_on(project)
+    if as_json:
+        sys.stdout.write(json.dumps({"schema": 1, "ok": True, "problems": [], "notes": list(notes)}, indent=2) + "\n")
+        return
+    for note in notes:
+        sys.stderr.write(f"note: {note}\n")
+    names = ", ".join(each.name for each in project.targets)
+    sys.stdout.write(f"{manifest}: nothing is wrong; it builds {names} in {len(plan.steps)} steps\n")
+
+
+def _print_json(error: DlpuError) -> None:
+    problems = error.problems if isinstance(error, ManifestError) else (_problem(error),)
+    rows = [
+        {
+            "code": str(problem.code),
+            "file": problem.location.file,
+            "line": problem.location.line,
+            "column": problem.location.column,
+            "path": problem.path,
+            "message": problem.message,
+            "hint": problem.hint,
+        }
+        for problem in problems
+    ]
+    sys.stdout.write(json.dumps({"schema": 1, "ok": False, "problems": rows, "notes": []}, indent=2) + "\n")
+
+
+def _problem(error: DlpuError) -> Problem:
+    location = error.location or Location("")
+    return Problem(code=error.code, location=location, path="", message=error.message, hint=error.hint)

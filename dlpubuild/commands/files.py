@@ -1,0 +1,30 @@
+"""Files that commands write for the user, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from dlpubuild.errors import ErrorCode, OutputError
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, aside first and then renamed.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is unchanged.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(ErrorCode.OUTPUT, f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,57 @@
+"""`dlpubuild render`: the steps laid out for running by hand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlpubuild.commands import options
+from dlpubuild.commands.wiring import (
+    load_project,
+    open_memo,
+    open_store,
+    plan_project,
+    read_host,
+    read_manifest,
+    read_socs,
+    select_targets,
+)
+
+
+def render(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder, or one rendered before.")],
+    manifest: options.ManifestOption = options.DEFAULT,
+    target: options.TargetOption = [],  # noqa: B006 - typer copies it
+    step: Annotated[
+        str | None, typer.Option("--step", metavar="NAME", help="Only this step and what it needs.")
+    ] = None,
+) -> None:
+    """Lay the steps out in a folder, to run by hand.
+
+    Each step gets a folder with src/, in/, out/ and a script called run. Outputs of earlier steps that are cached
+    are there already; others are taken from their step's folder when run is started.
+
+    \b
+    Examples:
+      dlpubuild render /tmp/steps
+      dlpubuild render /tmp/steps --step quantize:artpec8
+      PYTHON=$(dlpubuild toolchain prepare tf2 --print-python) /tmp/steps/import/run
+    """  # noqa: D301 - click wants the character itself
+    from dlpubuild.commands.building import plan_until  # noqa: PLC0415
+    from dlpubuild.engine.export import export_steps  # noqa: PLC0415
+    from dlpubuild.engine.status import plan_status  # noqa: PLC0415
+
+    host = read_host()
+    with open_memo(host) as memo:
+        read = read_manifest(manifest, memo)
+        selected = select_targets(read, read_socs(read, memo), target)
+        planned = plan_project(load_project(host, memo, read, selected), memo)
+    if step is not None:
+        planned = plan_until(planned, step)
+    store = open_store(host)
+    folders = export_steps(planned, plan_status(planned, store), store, folder)
+    for each in folders:
+        sys.stdout.write(f"{each}\n")

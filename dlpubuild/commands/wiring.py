@@ -1,0 +1,419 @@
+"""The one place that reads the environment and the clock, and that knows concrete executors.
+
+In: the process's environment. Out: a `Host` value, and the store, memo, project and engine made from it. Commands
+take what they need from here and hand it on.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import signal
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TextIO
+
+from dlpubuild.errors import (
+    EngineMissingError,
+    ErrorCode,
+    InterruptedBuildError,
+    NothingSelectedError,
+    ToolchainError,
+    UsageError,
+)
+from dlpubuild.resources import templates_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dlpubuild.cas.memo import Memo
+    from dlpubuild.cas.store import Store
+    from dlpubuild.engine.events import Observer
+    from dlpubuild.engine.scheduler import Engine
+    from dlpubuild.executors.base import Executor
+    from dlpubuild.manifest.model import Manifest
+    from dlpubuild.plan.model import Plan
+    from dlpubuild.project.model import Project
+    from dlpubuild.targets.model import Soc
+    from dlpubuild.toolchains.pins import ToolchainPin
+
+DEFAULT_MANIFEST = Path("dlpu.toml")
+# 1980-01-01: the first time that every archive format can express.
+DEFAULT_EPOCH_S = 315_532_800
+DEFAULT_BUDGET = "20GiB"
+_LOGS_KEPT = 400
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What a command may know of the machine and of the user's environment.
+
+    `cache` is the cache folder. `machine` and `system` are as `platform` says them, in lower case.
+    """
+
+    environ: Mapping[str, str]
+    cache: Path
+    machine: str
+    system: str
+    cores: int
+    now_ns: Callable[[], int] = field(default=time.time_ns)
+
+    def draws_on(self, stream: TextIO) -> bool:
+        """Return whether `stream` is a terminal that can be drawn on."""
+        return draws_on(stream, self.environ)
+
+    def colors_on(self, stream: TextIO) -> bool:
+        """Return whether `stream` takes colors."""
+        return colors_on(stream, self.environ)
+
+    @property
+    def budget_bytes(self) -> int:
+        """`DLPU_CACHE_BUDGET`: how much the cache of results may hold, in bytes or with a unit.
+
+        Raises:
+            UsageError: it is not a size.
+        """
+        return parse_size(self.environ.get("DLPU_CACHE_BUDGET") or DEFAULT_BUDGET)
+
+    @property
+    def epoch_s(self) -> int:
+        """`SOURCE_DATE_EPOCH`, in seconds since 1970: the one time in packages.
+
+        Raises:
+            UsageError: it is not a whole number of seconds.
+        """
+        text = self.environ.get("SOURCE_DATE_EPOCH", "")
+        if not text:
+            return DEFAULT_EPOCH_S
+        # GNU tar's mtime field holds 33 bits.
+        if not (text.isascii() and text.isdigit() and int(text) < 1 << 33):
+            raise UsageError(ErrorCode.USAGE, f'SOURCE_DATE_EPOCH="{text}" is not a number of seconds since 1970')
+        return int(text)
+
+
+def draws_on(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Return whether `stream` is a terminal that can be drawn on."""
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def colors_on(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Return whether `stream` takes colors: a terminal does unless `NO_COLOR` is set; `FORCE_COLOR` says always."""
+    if environ.get("NO_COLOR"):
+        return False
+    return bool(environ.get("FORCE_COLOR")) or draws_on(stream, environ)
+
+
+def read_host() -> Host:
+    """Return this machine and environment, read once.
+
+    Raises:
+        UsageError: there is no folder for the cache.
+    """
+    environ = MappingProxyType(dict(os.environ))
+    return Host(
+        environ=environ,
+        cache=_cache_folder(environ),
+        machine=platform.machine().lower(),
+        system=platform.system().lower(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
+
+
+def _cache_folder(environ: Mapping[str, str]) -> Path:
+    """`DLPU_CACHE_DIR`, else `dlpubuild` below `XDG_CACHE_HOME`, else below `~/.cache`."""
+    # The XDG specification: a relative path there is to be ignored.
+    base = environ.get("XDG_CACHE_HOME", "")
+    xdg = base if base.startswith("/") else "~/.cache"
+    try:
+        return Path(environ.get("DLPU_CACHE_DIR") or f"{xdg}/dlpubuild").expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(
+            ErrorCode.USAGE,
+            "there is no home folder to keep the cache in",
+            hint="set DLPU_CACHE_DIR to a folder that can be written",
+        ) from error
+
+
+def parse_size(text: str) -> int:
+    """Return a size in bytes: `500000`, `20GiB`, `1.5 GB` (1000-based without the i).
+
+    Raises:
+        UsageError: it is not a size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(ErrorCode.USAGE, f'"{text}" is not a size', hint="write it like 500MB or 20GiB")
+    number, unit, binary = match.groups()
+    power = " KMGT".index(unit.upper() or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
+def open_store(host: Host) -> Store:
+    """Return the store in the cache folder; nothing is made before something is written."""
+    from dlpubuild.cas.store import Store  # noqa: PLC0415
+
+    return Store(host.cache, now_ns=host.now_ns)
+
+
+def open_memo(host: Host) -> Memo:
+    """Return the memo of file digests in the cache folder."""
+    from dlpubuild.cas.memo import Memo  # noqa: PLC0415
+
+    return Memo(host.cache / "memo.sqlite3", now_ns=host.now_ns)
+
+
+def read_manifest(path: Path, memo: Memo | None) -> Manifest:
+    """Return the manifest at `path`; bytes that were found valid before are not validated again.
+
+    Raises:
+        ManifestError: every fault of the manifest.
+    """
+    from dlpubuild.manifest.load import load_manifest  # noqa: PLC0415
+
+    return load_manifest(path, known_good=None if memo is None else _Valid(memo))
+
+
+@dataclass(frozen=True, slots=True)
+class _Valid:
+    """The memo as the set of documents that satisfied their schema."""
+
+    memo: Memo
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self.memo.recall("valid-1", key) is not None
+
+    def add(self, key: str) -> None:
+        self.memo.remember("valid-1", key, b"")
+
+
+def read_socs(manifest: Manifest | None, memo: Memo | None) -> Mapping[str, Soc]:
+    """Return every SoC: the tool's, and those of the project's own template folder.
+
+    Raises:
+        UsageError: that folder cannot be used.
+        ManifestError: an SoC there is not described as the schema asks for.
+    """
+    from dlpubuild.project.paths import PathRefusedError, project_paths  # noqa: PLC0415
+    from dlpubuild.targets.load import load_socs  # noqa: PLC0415
+
+    folders = [templates_dir()]
+    if manifest is not None and manifest.project.templates is not None:
+        text, place = manifest.project.templates, manifest.locate("project.templates")
+        try:
+            own = project_paths(manifest.folder, manifest.project.allow_outside).find(text)
+        except PathRefusedError as error:
+            raise UsageError(error.code, str(error), hint=error.hint, location=place) from error
+        if not os.access(own, os.R_OK | os.X_OK) or not own.is_dir():
+            raise UsageError(ErrorCode.PATH_KIND, f'"{text}" is not a folder that can be read', location=place)
+        folders.append(own)
+    return load_socs(folders, trusted=templates_dir(), known_good=None if memo is None else _Valid(memo))
+
+
+def select_targets(manifest: Manifest, socs: Mapping[str, Soc], wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the SoCs to build, in manifest order: those in `wanted`, or all where it is empty.
+
+    Raises:
+        UsageError: a name that is no SoC's.
+        NothingSelectedError: no target is left.
+    """
+    asked = [target.soc for target in manifest.targets]
+    for name in wanted:
+        if name not in socs:
+            near = get_close_matches(name, socs, n=1)
+            guess = f'; did you mean "{near[0]}"?' if near else f"; known: {', '.join(socs)}"
+            raise UsageError(ErrorCode.UNKNOWN_VALUE, f'--target: unknown SoC "{name}"{guess}')
+        if name not in asked:
+            raise NothingSelectedError(
+                ErrorCode.NOTHING_SELECTED,
+                f"--target {name}: {manifest.path} has no [target.{name}]",
+                hint=f"it has {', '.join(asked)}; add an empty [target.{name}] table to ask for it",
+            )
+    if not asked:
+        raise NothingSelectedError(
+            ErrorCode.NOTHING_SELECTED,
+            f"{manifest.path} names no target",
+            hint="add a table such as [target.artpec8]",
+        )
+    return tuple(name for name in asked if not wanted or name in wanted)
+
+
+def load_project(
+    host: Host, memo: Memo, manifest: Manifest, selected: Sequence[str], *, every_image: bool = False
+) -> Project:
+    """Return the resolved project with the selected targets.
+
+    Raises:
+        ManifestError: every fault of what the manifest names.
+    """
+    from dlpubuild.project.resolve import Machine, resolve_project  # noqa: PLC0415
+
+    return resolve_project(
+        manifest,
+        read_socs(manifest, memo),
+        selected=selected,
+        memo=memo,
+        machine=Machine(machine=host.machine, system=host.system),
+        every_image=every_image,
+    )
+
+
+def plan_project(project: Project, memo: Memo) -> Plan:
+    """Return the plan of a project; templates that were rendered before are not rendered again.
+
+    Raises:
+        DlpuError: a template cannot be rendered, or refers to something that is not there.
+        ManifestError: what a template renders to is not what the steps schema asks for.
+    """
+    from dlpubuild.plan.planner import plan_build  # noqa: PLC0415
+    from dlpubuild.plan.remembered import remembering  # noqa: PLC0415
+
+    return plan_build(project, render=remembering(memo))
+
+
+def choose_executor(requested: str) -> str:
+    """Return the executor that `--executor` means.
+
+    Raises:
+        EngineMissingError: it is not part of this version.
+        UsageError: there is no such executor.
+    """
+    if requested in ("auto", "local"):
+        return "local"
+    if requested in ("docker", "remote"):
+        raise EngineMissingError(
+            ErrorCode.EXECUTOR,
+            f"the {requested} executor is not part of this version",
+            hint="use --executor local: it runs the same steps in a hash-locked environment",
+        )
+    raise UsageError(ErrorCode.UNKNOWN_VALUE, f'--executor: unknown executor "{requested}"', hint="known: auto, local")
+
+
+def local_executor(host: Host, store: Store, pins: Sequence[ToolchainPin], parts: EngineParts) -> Executor:
+    """Return the local executor; an environment is prepared when the first step needs it."""
+    from dlpubuild.executors.local import LocalExecutor  # noqa: PLC0415
+
+    environments = _Environments(host=host, pins=pins, parts=parts)
+    return LocalExecutor(
+        store=store, scratch=host.cache / "scratch", environment_of=environments.folder_of, now_ns=host.now_ns
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Environments:
+    """Finds or prepares the environment that an action's platform names; what failed once is not tried again."""
+
+    host: Host
+    pins: Sequence[ToolchainPin]
+    parts: EngineParts
+    # One thread prepares; a file lock in `prepare_environment` does the same between processes.
+    preparing: threading.Lock = field(default_factory=threading.Lock)
+    failed: dict[str, ToolchainError] = field(default_factory=dict)
+
+    def folder_of(self, platform: Mapping[str, str]) -> Path:
+        for pin in self.pins:
+            if dict(pin.platform) == dict(platform):
+                with self.preparing:
+                    return self._prepared(pin)
+        raise ToolchainError(ErrorCode.TOOLCHAIN, f"no toolchain of this version fits the platform {dict(platform)}")
+
+    def _prepared(self, pin: ToolchainPin) -> Path:
+        from dlpubuild.engine.events import Notice  # noqa: PLC0415
+        from dlpubuild.toolchains.environment import prepare_environment  # noqa: PLC0415
+
+        if pin.name in self.failed:
+            raise self.failed[pin.name]
+        try:
+            return prepare_environment(
+                pin,
+                self.host.cache,
+                offline=self.parts.offline,
+                variables=self.host.environ,
+                say=lambda text: self.parts.observe(Notice(text=text)),
+                cancelled=self.parts.cancelled,
+            ).folder
+        except ToolchainError as error:
+            self.failed[pin.name] = error
+            raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineParts:
+    """How a build is to run; the parts of an `Engine` that come from options."""
+
+    jobs: int
+    keep_going: bool
+    offline: bool
+    observe: Observer
+    cancelled: threading.Event
+
+
+def make_engine(host: Host, store: Store, pins: Sequence[ToolchainPin], parts: EngineParts) -> Engine:
+    """Return an engine with the local executor, after removing what killed builds left behind."""
+    from dlpubuild.cas.faults import store_faults  # noqa: PLC0415
+    from dlpubuild.engine.scheduler import Engine  # noqa: PLC0415
+    from dlpubuild.executors.staging import sweep_scratch  # noqa: PLC0415
+
+    logs = host.cache / "logs"
+    with store_faults(host.cache):
+        sweep_scratch(host.cache / "scratch")
+        logs.mkdir(parents=True, exist_ok=True)
+        _prune_logs(logs)
+    return Engine(
+        store=store,
+        executor=local_executor(host, store, pins, parts),
+        logs=logs,
+        running=host.cache / "running",
+        jobs=parts.jobs,
+        keep_going=parts.keep_going,
+        observe=parts.observe,
+        cancelled=parts.cancelled,
+    )
+
+
+def _prune_logs(folder: Path) -> None:
+    logs = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # Another build may prune at the same time.
+            with suppress(FileNotFoundError):
+                logs.append((entry.stat().st_mtime_ns, entry.path))
+    for _, path in sorted(logs)[: max(0, len(logs) - _LOGS_KEPT)]:
+        Path(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def interruptible(*, raising: bool = True) -> Iterator[threading.Event]:
+    """An event that is set on Ctrl-C and SIGTERM, which then end the block.
+
+    A second signal while things are being stopped changes nothing, so that cleaning up is not cut short.
+
+    Args:
+        raising: end the block at once, wherever the main thread is. Not where that thread starts processes of its
+            own, of which one might be left running: there, what looks at the event ends the block.
+
+    Raises:
+        InterruptedBuildError: one of the signals came.
+    """
+    cancelled = threading.Event()
+
+    def stop(_number: int, _frame: object) -> None:
+        if not cancelled.is_set():
+            cancelled.set()
+            if raising:
+                raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield cancelled
+    except KeyboardInterrupt:
+        raise InterruptedBuildError(ErrorCode.INTERRUPTED, "interrupted") from None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Views of what a build does and leaves: terminal, plain lines, JSON."""

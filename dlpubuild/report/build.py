@@ -1,0 +1,198 @@
+"""The outcome of a build as a value, as text and as JSON."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dlpubuild.engine.scheduler import State
+from dlpubuild.errors import BuildFailedError, StepFailedError
+from dlpubuild.report.text import Paint, columns, seconds_text, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dlpubuild.engine.scheduler import StepOutcome
+    from dlpubuild.errors import DlpuError
+    from dlpubuild.package.target import PackagedTarget
+    from dlpubuild.plan.model import Plan
+
+_OPERATORS_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetResult:
+    """One target: its package, or why there is none.
+
+    `seconds` sums up its steps, shared ones included, whenever they ran; `ran` says whether any ran now. Neither
+    package nor error: a step that it needs was skipped because another failed.
+    """
+
+    soc: str
+    package: PackagedTarget | None = None
+    error: DlpuError | None = None
+    failed_step: str = ""
+    io: str = ""
+    seconds: float = 0.0
+    ran: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """A finished build.
+
+    `command` is the command line that asks for it. `until_step` names the step it was to stop after, if any.
+    """
+
+    plan: Plan
+    outcomes: Mapping[str, StepOutcome]
+    targets: tuple[TargetResult, ...]
+    command: tuple[str, ...]
+    seconds: float
+    until_step: str | None = None
+
+    @property
+    def errors(self) -> tuple[DlpuError, ...]:
+        """Every distinct error, those of steps first, in plan order."""
+        steps = [self.outcomes[step.key].error for step in self.plan.steps if step.key in self.outcomes]
+        found = [error for error in (*steps, *(target.error for target in self.targets)) if error is not None]
+        return tuple({id(error): error for error in found}.values())
+
+    @property
+    def did_nothing(self) -> bool:
+        """True where every step was cached and every package lay there already."""
+        return all(outcome.state is State.CACHED for outcome in self.outcomes.values()) and all(
+            target.package is not None and not target.package.written for target in self.targets
+        )
+
+    def raise_errors(self) -> None:
+        """Raise what went wrong, if anything did.
+
+        Raises:
+            BuildFailedError: carries every error.
+        """
+        if self.errors:
+            raise BuildFailedError(self.errors, self.command)
+
+
+def build_text(result: BuildResult, *, colored: bool) -> str:
+    """Return the table of packages and one closing line."""
+    paint = Paint(colored)
+    rows = [_row(target, paint) for target in result.targets]
+    header = ("target", "quantization", "I/O", "model", "operators", "time", "steps", "package")
+    table = (
+        columns(rows, header=[paint.strong(name) for name in header], right=frozenset({3, 5})) + "\n" if rows else ""
+    )
+    return f"{table}{_closing(result, paint)}\n"
+
+
+def _row(target: TargetResult, paint: Paint) -> tuple[str, ...]:
+    if target.package is None:
+        state = paint.bad("failed") if target.error is not None else paint.dim("skipped")
+        return (target.soc, "-", "-", "-", "-", "-", state, "-")
+    package = target.package
+    archive_size = size_text(package.package.size_bytes)
+    return (
+        target.soc,
+        package.quantization,
+        target.io,
+        size_text(package.model_bytes),
+        _operators(package.operators),
+        seconds_text(target.seconds),
+        paint.good("ran") if target.ran else paint.dim("cached"),
+        f"{_short(package.package.archive)} ({archive_size}{'' if package.written else ', unchanged'})",
+    )
+
+
+def _operators(operators: Mapping[str, int]) -> str:
+    most = sorted(operators.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{name} {count}" for name, count in most[:_OPERATORS_SHOWN])
+    more = ", ..." if len(most) > _OPERATORS_SHOWN else ""
+    return f"{sum(operators.values())}: {shown}{more}"
+
+
+def _short(path: Path) -> str:
+    """The path as one would type it from here."""
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("../..") else str(path)
+
+
+def _closing(result: BuildResult, paint: Paint) -> str:
+    ran = sum(outcome.state is State.RAN for outcome in result.outcomes.values())
+    cached = sum(outcome.state is State.CACHED for outcome in result.outcomes.values())
+    packages = _count(len(result.targets), "package")
+    time_text = seconds_text(result.seconds)
+    if result.errors:
+        built = sum(target.package is not None for target in result.targets)
+        return paint.bad(f"failed: {built} of {len(result.targets)} targets built in {time_text}")
+    if result.until_step is not None:
+        return f"step {result.until_step} is done: {ran} ran, {cached} cached, {time_text}"
+    if result.did_nothing:
+        return f"nothing had to run: {_count(cached, 'step')} cached, {packages} unchanged, {time_text}"
+    return f"{packages} built: {_count(ran, 'step')} ran, {cached} cached, {time_text}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def build_json(result: BuildResult) -> dict[str, Any]:
+    """Return the outcome as JSON values; digests are sha256 in hex."""
+    return {
+        "schema": 1,
+        "ok": not result.errors,
+        "seconds": round(result.seconds, 3),
+        "steps": [
+            {
+                "name": step.name,
+                "targets": list(step.targets),
+                "state": str(result.outcomes[step.key].state),
+                "seconds": round(result.outcomes[step.key].seconds, 3),
+            }
+            for step in result.plan.steps
+            if step.key in result.outcomes
+        ],
+        "targets": [_target_json(target) for target in result.targets],
+        "errors": [error_json(error) for error in result.errors],
+    }
+
+
+def not_begun_json(error: DlpuError) -> dict[str, Any]:
+    """Return the outcome of a build that never began."""
+    return {"schema": 1, "ok": False, "seconds": 0.0, "steps": [], "targets": [], "errors": [error_json(error)]}
+
+
+def _target_json(target: TargetResult) -> dict[str, Any]:
+    if target.package is None:
+        state = "failed" if target.error is not None else "skipped"
+        return {"soc": target.soc, "state": state, "failed_step": target.failed_step or None}
+    package = target.package
+    return {
+        "soc": target.soc,
+        "state": "ran" if target.ran else "cached",
+        "archive": str(package.package.archive),
+        "archive_sha256": package.package.archive_digest.hash,
+        "archive_bytes": package.package.size_bytes,
+        "folder": str(package.package.folder),
+        "written": package.written,
+        "model_bytes": package.model_bytes,
+        "quantization": package.quantization,
+        "io": target.io,
+        "operators": dict(package.operators),
+        "seconds": round(target.seconds, 3),
+    }
+
+
+def error_json(error: DlpuError) -> dict[str, Any]:
+    """Return an error as JSON values; for a failed step also its name and the path of its log."""
+    told = {
+        "code": str(error.code),
+        "message": error.message,
+        "hint": error.hint,
+        "location": str(error.location) if error.location else "",
+    }
+    if isinstance(error, StepFailedError):
+        told |= {"step": error.step, "log": error.log}
+    return told
