@@ -1,14 +1,22 @@
-"""What all tests share: the `--update-golden` option and the comparison that obeys it."""
+"""What all tests share: the `--update-golden` option, a clean environment, and the real toolchain."""
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dlpubuild.commands.wiring import read_host
+from dlpubuild.errors import ToolchainError
+from dlpubuild.toolchains.environment import prepare_environment
+from dlpubuild.toolchains.pins import load_pin
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,3 +40,35 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert actual == expected.read_bytes().decode()
 
     return compare
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the user's reaches a test, and no test writes to the user's cache."""
+    for name in sorted(os.environ):
+        if name.startswith("DLPU_") or name in {"SOURCE_DATE_EPOCH", "NO_COLOR", "FORCE_COLOR", "DOCKER_HOST"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DLPU_CACHE_DIR", str(tmp_path / "dlpu-cache"))
+
+
+@pytest.fixture(scope="session")
+def tf2_python() -> Path:
+    """The interpreter of the real tf2 toolchain, prepared in the user's cache folder where it is not there yet.
+
+    Where it cannot be had the test is skipped, but in CI it fails: there it must run.
+    """
+    host = read_host()
+    try:
+        environment = prepare_environment(
+            load_pin("tf2", machine=host.machine, system=host.system),
+            host.cache,
+            offline=False,
+            variables=host.environ,
+            say=lambda text: print(text, file=sys.stderr),  # noqa: T201 - pytest shows it where a test fails
+            cancelled=threading.Event(),
+        )
+    except ToolchainError as error:
+        if host.environ.get("CI"):
+            pytest.fail(f"the tf2 toolchain must run in CI: {error}")
+        pytest.skip(f"the tf2 toolchain cannot be prepared: {error.message}")
+    return environment.python

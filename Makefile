@@ -1,0 +1,71 @@
+# The two commands of the README are `make example` and `make test`; `make help` lists the rest.
+# Needs Python 3.11 or later (with venv) and a network once; everything lands in .venv, .venv-dev and the cache folder.
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+# Environments of a user's must not leak into ours.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+VENV := .venv
+DEV := .venv-dev
+SOURCES := $(shell git ls-files dlpubuild schemas templates pyproject.toml dlpu.toml.example 2>/dev/null)
+
+.PHONY: help example test unit lint format wheel-check bench locks clean
+
+help: ## List what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(VENV)/bin/python $(DEV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; name one with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(dir $(@D)) || { echo "the venv module is missing: on Debian, apt-get install python3-venv" >&2; exit 1; }
+
+# Everything is checked against the hashes in requirements/; our own wheel is built with the locked hatchling.
+$(VENV)/.installed: requirements/run.txt requirements/build.txt $(SOURCES) | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements/run.txt -r requirements/build.txt
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+$(DEV)/.installed: requirements/dev.txt pyproject.toml | $(DEV)/bin/python
+	$(DEV)/bin/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(DEV)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+example: $(VENV)/.installed ## Build examples/digits for ARTPEC-8, ARTPEC-9 and the CPU, and measure the packages
+	$(VENV)/bin/dlpubuild build --manifest examples/digits/dlpu.toml
+	$$($(VENV)/bin/dlpubuild toolchain prepare tf2 --print-python) examples/digits/evaluate.py --min 0.95 examples/digits/dist/*/model/model.tflite
+
+test: $(DEV)/.installed ## Run all tests; the toolchain is prepared where it is not
+	$(DEV)/bin/python -m pytest $(PYTEST_ARGS)
+
+unit: $(DEV)/.installed ## Run the fast tests that need no toolchain
+	$(DEV)/bin/python -m pytest tests/unit $(PYTEST_ARGS)
+
+lint: $(DEV)/.installed ## Check style, types, layers and the steps' old Python
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+	$(DEV)/bin/vermin --quiet --no-tips --violations -t=3.7- dlpubuild/steps
+
+format: $(DEV)/.installed ## Bring the code into shape
+	$(DEV)/bin/ruff check --fix --quiet . || true
+	$(DEV)/bin/ruff format .
+
+wheel-check: $(DEV)/.installed ## Build the wheel, install it elsewhere, build the example with it
+	DEV=$(abspath $(DEV)) .ci/wheel-check
+
+bench: $(DEV)/.installed ## Measure (bench/README.md says what)
+	$(DEV)/bin/python -m pip install --quiet --require-hashes -r requirements/bench.txt
+	$(DEV)/bin/python bench/run.py $(BENCH_ARGS)
+
+UV_COMPILE = $(DEV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --upgrade
+locks: $(DEV)/.installed ## Write every lock file anew
+	$(UV_COMPILE) --universal --python-version 3.11 pyproject.toml -o requirements/run.txt
+	$(UV_COMPILE) --universal --python-version 3.11 --group build -o requirements/build.txt
+	$(UV_COMPILE) --universal --python-version 3.11 pyproject.toml --group build --group lint --group test -o requirements/dev.txt
+	$(UV_COMPILE) --universal --python-version 3.11 --group bench -o requirements/bench.txt
+	cd dlpubuild/toolchains/locks && ../../../$(UV_COMPILE) --only-binary :all: --python-version 3.11 --python-platform x86_64-manylinux_2_28 tf2.in -o tf2-linux-x86_64.txt
+
+clean: ## Remove what the targets above made here
+	rm -rf $(VENV) $(DEV) build dist examples/*/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
