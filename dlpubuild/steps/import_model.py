@@ -71,13 +71,6 @@ def _convert_keras(path, params, freeze_below_bytes):
     import keras
     import tensorflow as tf
 
-    # A Sequential model that was never built has no such attribute.
-    if not getattr(model, "inputs", None):
-        raise stepio.StepError(
-            "model-shape",
-            "the Keras model was never built, so it does not know the shapes of its inputs and has no weights",
-            "call model.build(...) or train it, and save it again",
-        )
     inputs = [ModelInput(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in model.inputs]
     input_structure, output_structure = _keras_structures(model)
     names = _keras_output_names(model, output_structure)
@@ -114,9 +107,17 @@ def _load_keras(path):
     import keras
 
     try:
-        return keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(path, compile=False)
     except Exception as error:
         raise _keras_fault(keras.__version__, error) from error
+    # A Sequential model that was never built has no such attribute.
+    if not getattr(model, "inputs", None):
+        raise stepio.StepError(
+            "model-shape",
+            "the Keras model was never built, so it does not know the shapes of its inputs and has no weights",
+            "call model.build(...) or train it, and save it again",
+        )
+    return model
 
 
 def _check_container(path):

@@ -36,7 +36,7 @@ def import_all(python: Path, models: Path, folder: Path) -> None:
         for optimization in optimizations(name):
             place = folder / name / optimization
             place.mkdir(parents=True)
-            params = {"format": kind, "model": str(models / name.split()[0]), "inputs": [], "outputs": []}
+            params = {"format": kind, "model": str(models / name.partition(" ")[0]), "inputs": [], "outputs": []}
             params["optimization"] = optimization
             cases.append({"folder": str(place), "params": params, "settings": SETTINGS.get(name, {})})
     assert run_inside(python, "run_cases.py", {"script": "import_model", "cases": cases}, folder) == [None] * len(cases)
@@ -60,7 +60,7 @@ def build_integer(python: Path, models: Path, folder: Path, name: str) -> dict[s
         run.output("model.tflite")
         integer[variant] = {**made, "built": str(run.folder / "out" / "model.tflite")}
     return {
-        "model": str(models / name.split()[0]),
+        "model": str(models / name.partition(" ")[0]),
         "format": kind,
         "samples": str(samples),
         "inputs": inputs,
