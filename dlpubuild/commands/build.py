@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from dlpubuild.commands import options
-from dlpubuild.commands.wiring import choose_executor, interruptible, open_memo, read_host
+from dlpubuild.commands.interrupts import interruptible
+from dlpubuild.commands.wiring import choose_executor, open_memo, read_host
 from dlpubuild.errors import DlpuError
 
 
@@ -68,8 +69,8 @@ def build(
         executor=f"{name} (auto)" if executor == "auto" else name,
     )
     try:
-        with interruptible() as cancelled, open_memo(host) as memo:
-            result = run_build(host, memo, request, cancelled)
+        with interruptible() as interrupts, open_memo(host) as memo:
+            result = run_build(host, memo, request, interrupts)
     except DlpuError as error:
         if as_json:
             sys.stdout.write(json.dumps(not_begun_json(error), indent=2, sort_keys=True) + "\n")
@@ -77,5 +78,5 @@ def build(
     if as_json:
         sys.stdout.write(json.dumps(build_json(result), indent=2, sort_keys=True) + "\n")
     elif not quiet:
-        sys.stdout.write(build_text(result, colored=host.colors_on(sys.stdout)))
+        sys.stdout.write(build_text(result, colored=host.colors_on(sys.stdout), width=host.width_of(sys.stdout)))
     result.raise_errors()

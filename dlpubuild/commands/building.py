@@ -35,12 +35,12 @@ from dlpubuild.report.build import BuildResult, TargetResult
 from dlpubuild.report.console import watching
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from dlpubuild.cas.memo import Memo
     from dlpubuild.cas.store import Store
+    from dlpubuild.commands.interrupts import Interrupts
     from dlpubuild.commands.wiring import Host
     from dlpubuild.engine.events import Observer
     from dlpubuild.engine.scheduler import Engine, StepOutcome
@@ -68,10 +68,11 @@ class BuildRequest:
     executor: str
 
 
-def run_build(host: Host, memo: Memo, request: BuildRequest, cancelled: threading.Event) -> BuildResult:
+def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interrupts) -> BuildResult:
     """Build what `request` asks for, as far as it goes.
 
     Raises:
+        InterruptedBuildError: a signal came; nothing runs any more.
         DlpuError: nothing could be begun: the manifest is at fault, nothing is selected, a folder cannot be used.
     """
     started_s = time.monotonic()
@@ -101,7 +102,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, cancelled: threadin
         for note in notes_on(project):
             observe(Notice(text=f"note: {note}"))
         work = _Work(host=host, memo=memo, project=project, plan=plan, out_dir=out_dir, limits=limits, observe=observe)
-        targets, outcomes = work.run(request, cancelled)
+        targets, outcomes = work.run(request, interrupts)
     return BuildResult(
         plan=plan,
         outcomes=outcomes,
@@ -205,7 +206,7 @@ class _Work:
     observe: Observer
 
     def run(
-        self, request: BuildRequest, cancelled: threading.Event
+        self, request: BuildRequest, interrupts: Interrupts
     ) -> tuple[tuple[TargetResult, ...], Mapping[str, StepOutcome]]:
         store = open_store(self.host)
         parts = EngineParts(
@@ -213,18 +214,20 @@ class _Work:
             keep_going=request.keep_going,
             offline=request.offline,
             observe=self.observe,
-            cancelled=cancelled,
+            cancelled=interrupts.cancelled,
         )
         with store.running_build():
             engine = make_engine(self.host, store, tuple(self.project.toolchains.values()), parts)
-            outcomes = engine.run(self.plan)
+            with interrupts.deferred():
+                outcomes = engine.run(self.plan)
             targets = self._package_all(engine, outcomes)
             for _ in range(_REPAIR_ROUNDS):
                 if not any(isinstance(each.error, BlobMissingError) for each in targets):
                     break
                 # The damaged blob is gone from the store, so the step that makes it runs again.
                 self.observe(Notice(text="a built model was damaged in the cache; making it again"))
-                outcomes = merged(outcomes, engine.run(self.plan))
+                with interrupts.deferred():
+                    outcomes = merged(outcomes, engine.run(self.plan))
                 targets = self._package_all(engine, outcomes)
         if any(each.state is State.RAN for each in outcomes.values()):
             self._collect(store)

@@ -61,7 +61,7 @@ def init(
     try:
         data = draft_manifest(model, manifest.parent, signature, wanted).encode()
     except UnicodeEncodeError as error:
-        raise UsageError(ErrorCode.PATH_KIND, f"{ascii(str(model))} is not UTF-8", hint="rename it") from error
+        raise UsageError(ErrorCode.PATH_KIND, f"{str(model)!a} is not UTF-8", hint="rename it") from error
     write_file(manifest, data)
     sys.stdout.write(
         f"{manifest}: written for {', '.join(wanted)}\n"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlpubuild.commands import options
-from dlpubuild.commands.wiring import interruptible, read_host
+from dlpubuild.commands.interrupts import interruptible
+from dlpubuild.commands.wiring import read_host
 
 if TYPE_CHECKING:
     from dlpubuild.commands.wiring import Host
@@ -89,7 +90,7 @@ def prepare(
     from dlpubuild.toolchains.environment import prepare_environment  # noqa: PLC0415
 
     host = read_host()
-    with interruptible(raising=False) as cancelled:
+    with interruptible() as interrupts, interrupts.deferred() as cancelled:
         environment = prepare_environment(
             _pin(host, name),
             host.cache,
@@ -114,7 +115,7 @@ def remove(name: NameArgument) -> None:
     from dlpubuild.toolchains.environment import remove_environment  # noqa: PLC0415
 
     host = read_host()
-    with interruptible(raising=False) as cancelled:
+    with interruptible() as interrupts, interrupts.deferred() as cancelled:
         removed = remove_environment(_pin(host, name), host.cache, cancelled=cancelled)
     sys.stdout.write(f"{name}: {f'removed {removed}' if removed else 'was not prepared'}\n")
 

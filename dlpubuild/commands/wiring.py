@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import platform
 import re
-import signal
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, TextIO
 from dlpubuild.errors import (
     EngineMissingError,
     ErrorCode,
-    InterruptedBuildError,
     NothingSelectedError,
     ToolchainError,
     UsageError,
@@ -30,7 +28,7 @@ from dlpubuild.errors import (
 from dlpubuild.resources import templates_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dlpubuild.cas.memo import Memo
     from dlpubuild.cas.store import Store
@@ -68,6 +66,10 @@ class Host:
     def draws_on(self, stream: TextIO) -> bool:
         """Return whether `stream` is a terminal that can be drawn on."""
         return draws_on(stream, self.environ)
+
+    def width_of(self, stream: TextIO) -> int | None:
+        """Return the columns of the terminal behind `stream`, or None where there is none."""
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
 
     def colors_on(self, stream: TextIO) -> bool:
         """Return whether `stream` takes colors."""
@@ -386,34 +388,3 @@ def _prune_logs(folder: Path) -> None:
                 logs.append((entry.stat().st_mtime_ns, entry.path))
     for _, path in sorted(logs)[: max(0, len(logs) - _LOGS_KEPT)]:
         Path(path).unlink(missing_ok=True)
-
-
-@contextmanager
-def interruptible(*, raising: bool = True) -> Iterator[threading.Event]:
-    """An event that is set on Ctrl-C and SIGTERM, which then end the block.
-
-    A second signal while things are being stopped changes nothing, so that cleaning up is not cut short.
-
-    Args:
-        raising: end the block at once, wherever the main thread is. Not where that thread starts processes of its
-            own, of which one might be left running: there, what looks at the event ends the block.
-
-    Raises:
-        InterruptedBuildError: one of the signals came.
-    """
-    cancelled = threading.Event()
-
-    def stop(_number: int, _frame: object) -> None:
-        if not cancelled.is_set():
-            cancelled.set()
-            if raising:
-                raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield cancelled
-    except KeyboardInterrupt:
-        raise InterruptedBuildError(ErrorCode.INTERRUPTED, "interrupted") from None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.engine.scheduler import State
 from dlpubuild.errors import BuildFailedError, StepFailedError
-from dlpubuild.report.text import Paint, columns, seconds_text, size_text
+from dlpubuild.report.text import Paint, columns, display_width, seconds_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,32 +77,44 @@ class BuildResult:
             raise BuildFailedError(self.errors, self.command)
 
 
-def build_text(result: BuildResult, *, colored: bool) -> str:
-    """Return the table of packages and one closing line."""
+def build_text(result: BuildResult, *, colored: bool, width: int | None = None) -> str:
+    """Return the table of packages and one closing line.
+
+    Args:
+        width: columns of the terminal; where the table is wider, operators are only counted and packages named
+            without their folder. None where the text goes elsewhere.
+    """
     paint = Paint(colored)
-    rows = [_row(target, paint) for target in result.targets]
-    header = ("target", "quantization", "I/O", "model", "operators", "time", "steps", "package")
-    table = (
-        columns(rows, header=[paint.strong(name) for name in header], right=frozenset({3, 5})) + "\n" if rows else ""
-    )
+    table = _table(result, paint, brief=False)
+    if width is not None and any(display_width(line) > width for line in table.splitlines()):
+        table = _table(result, paint, brief=True)
     return f"{table}{_closing(result, paint)}\n"
 
 
-def _row(target: TargetResult, paint: Paint) -> tuple[str, ...]:
+def _table(result: BuildResult, paint: Paint, *, brief: bool) -> str:
+    if not result.targets:
+        return ""
+    rows = [_row(target, paint, brief=brief) for target in result.targets]
+    names = ("target", "quantization", "I/O", "model", "operators", "time", "steps", "package")
+    return columns(rows, header=[paint.strong(name) for name in names], right=frozenset({3, 5})) + "\n"
+
+
+def _row(target: TargetResult, paint: Paint, *, brief: bool) -> tuple[str, ...]:
     if target.package is None:
         state = paint.bad("failed") if target.error is not None else paint.dim("skipped")
         return (target.soc, "-", "-", "-", "-", "-", state, "-")
     package = target.package
-    archive_size = size_text(package.package.size_bytes)
+    archive = package.package.archive
+    size = f"{size_text(package.package.size_bytes)}{'' if package.written else ', unchanged'}"
     return (
         target.soc,
         package.quantization,
         target.io,
         size_text(package.model_bytes),
-        _operators(package.operators),
+        str(sum(package.operators.values())) if brief else _operators(package.operators),
         seconds_text(target.seconds),
         paint.good("ran") if target.ran else paint.dim("cached"),
-        f"{_short(package.package.archive)} ({archive_size}{'' if package.written else ', unchanged'})",
+        f"{archive.name if brief else _short(archive)} ({size})",
     )
 
 
