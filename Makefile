@@ -11,7 +11,7 @@ VENV := .venv
 DEV := .venv-dev
 SOURCES := $(shell git ls-files dlpubuild schemas templates pyproject.toml dlpu.toml.example 2>/dev/null)
 
-.PHONY: help example test unit lint format wheel-check bench locks clean
+.PHONY: help example test unit lint format docs wheel-check bench locks clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,6 +51,9 @@ lint: $(DEV)/.installed ## Check style, types, layers and the steps' old Python
 format: $(DEV)/.installed ## Bring the code into shape
 	$(DEV)/bin/ruff check --fix --quiet . || true
 	$(DEV)/bin/ruff format .
+
+docs: $(DEV)/.installed ## Write the generated pages of docs/
+	$(DEV)/bin/python docs/generate.py
 
 wheel-check: $(DEV)/.installed ## Build the wheel, install it elsewhere, build the example with it
 	DEV=$(abspath $(DEV)) .ci/wheel-check
