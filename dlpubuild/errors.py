@@ -6,14 +6,18 @@ Nothing here prints or exits; `dlpubuild.cli` is the one place that does.
     DlpuError
     ├── ManifestError          every fault of the manifest and of the files it names, together (2)
     ├── UsageError             a command line that cannot be followed (2)
+    ├── TemplateError          a template folder of the project's that cannot be used (2)
     ├── NothingSelectedError   no target is left to build (3)
     ├── StepFailedError        a step of the build failed (1)
     ├── GateError              what was built is not what the SoC needs (5)
+    ├── EngineMissingError     the executor that was asked for cannot be used (6)
     ├── ToolchainError         a toolchain is missing or not what was pinned (7)
     ├── StoreError             the cache folder cannot be used: full disk, no permission (1)
     ├── OutputError            the packages cannot be written (1)
     ├── OutOfDateError         what was found is not what was locked (4)
     └── InterruptedBuildError  Ctrl-C or SIGTERM (130)
+
+    BuildFailedError           all of these that one build met
 """
 
 from __future__ import annotations
@@ -62,6 +66,9 @@ class ErrorCode(StrEnum):
     MODEL_UNREADABLE = "model-unreadable"
     MODEL_FORMAT = "model-format"
     MODEL_SHAPE = "model-shape"
+    MODEL_INPUT = "model-input"
+    MODEL_OUTPUT = "model-output"
+    CONVERSION = "conversion"
     LABEL_COUNT = "label-count"
     LABEL_ENCODING = "label-encoding"
     CALIBRATION_EMPTY = "calibration-empty"
@@ -71,6 +78,7 @@ class ErrorCode(StrEnum):
     # building
     USAGE = "usage"
     NOTHING_SELECTED = "nothing-selected"
+    EXECUTOR = "executor"
     STEP_FAILED = "step-failed"
     STEP_TIMEOUT = "step-timeout"
     STEP_OUTPUT = "step-output"
@@ -172,6 +180,12 @@ class UsageError(DlpuError):
     exit_code = ExitCode.USAGE
 
 
+class TemplateError(DlpuError):
+    """A file of a template folder is at fault: what is known of an SoC, or the steps that build for it."""
+
+    exit_code = ExitCode.USAGE
+
+
 class NothingSelectedError(DlpuError):
     """The selection leaves no target to build."""
 
@@ -202,6 +216,12 @@ class GateError(DlpuError):
     exit_code = ExitCode.GATE_FAILED
 
 
+class EngineMissingError(DlpuError):
+    """The executor that was asked for, or the container engine it needs, is not there."""
+
+    exit_code = ExitCode.ENGINE_MISSING
+
+
 class ToolchainError(DlpuError):
     """A toolchain is missing, cannot be prepared, or is not what was pinned."""
 
@@ -226,3 +246,17 @@ class InterruptedBuildError(DlpuError):
     """Ctrl-C or SIGTERM; what was running has been stopped."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+class BuildFailedError(Exception):
+    """What went wrong in a build, every fault; the first decides the exit code.
+
+    Attributes:
+        errors: at least one.
+        command: the command line that asks for the same build, to which `--step` can be added.
+    """
+
+    def __init__(self, errors: Sequence[DlpuError], command: Sequence[str]) -> None:
+        super().__init__("; ".join(error.message for error in errors))
+        self.errors = tuple(errors)
+        self.command = tuple(command)

@@ -55,20 +55,20 @@ def build(
     from dlpubuild.report.build import build_json, build_text, not_begun_json  # noqa: PLC0415
 
     host = read_host()
-    name = choose_executor(executor)
-    request = BuildRequest(
-        manifest=manifest,
-        targets=tuple(target),
-        jobs=jobs or host.cores,
-        keep_going=keep_going,
-        output=output,
-        step=step,
-        offline=offline,
-        locked=locked,
-        quiet=quiet or as_json,
-        executor=f"{name} (auto)" if executor == "auto" else name,
-    )
     try:
+        name = choose_executor(executor)
+        request = BuildRequest(
+            manifest=manifest,
+            targets=tuple(target),
+            jobs=jobs or host.cores,
+            keep_going=keep_going,
+            output=output,
+            step=step,
+            offline=offline,
+            locked=locked,
+            quiet=quiet or as_json,
+            executor=f"{name} (auto)" if executor == "auto" else name,
+        )
         with interruptible() as interrupts, open_memo(host) as memo:
             result = run_build(host, memo, request, interrupts)
     except DlpuError as error:

@@ -82,7 +82,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     selected, refused = _selection(manifest, request, memo)
     project = load_project(host, memo, manifest, selected)
     if request.locked:
-        _require_locked(manifest, project)
+        _require_locked(manifest, project, whole=not request.targets)
     plan = plan_project(project, memo)
     if request.step is not None:
         plan = plan_until(plan, request.step)
@@ -113,11 +113,21 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     )
 
 
-def _require_locked(manifest: Manifest, project: Project) -> None:
-    from dlpubuild.project.lock import LOCK_NAME, pins_of, read_pins, require_equal  # noqa: PLC0415 - see `_collect`
+def _require_locked(manifest: Manifest, project: Project, *, whole: bool) -> None:
+    from dlpubuild.project.lock import (  # noqa: PLC0415 - see `_collect`
+        LOCK_NAME,
+        Pins,
+        pins_of,
+        read_pins,
+        require_equal,
+    )
 
     path = manifest.folder / LOCK_NAME
-    require_equal(path, read_pins(path), pins_of(project, __version__))
+    locked, found = read_pins(path), pins_of(project, __version__)
+    if not whole:
+        # Some of the targets may need no calibration data, and then there is nothing to compare its pin with.
+        locked = Pins(values={name: value for name, value in locked.values.items() if name in found.values})
+    require_equal(path, locked, found)
 
 
 def _command(request: BuildRequest) -> tuple[str, ...]:

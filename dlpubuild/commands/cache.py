@@ -97,6 +97,10 @@ def verify() -> None:
     next build that needs it. Damage is also found without this command, whenever a blob is read.
 
     \b
+    Example:
+      dlpubuild cache verify
+
+    \b
     Exit codes: 0 all is well, 4 something was damaged and has been removed.
     """  # noqa: D301 - click wants the character itself
     from dlpubuild.cas.verify import verify as verify_store  # noqa: PLC0415

@@ -100,11 +100,16 @@ def _place_output(
     return [f"cp {shlex.quote(f'../{maker}/{each.output.path}')} {shlex.quote(each.at)}"]
 
 
-def _run_script(step: Step, fetched: list[str]) -> str:
+def command_line(step: Step) -> str:
+    """Return the shell command that runs a step by hand, from its folder; `PYTHON` is the toolchain's interpreter."""
     # PATH and HOME of an action name places that only an image has.
     variables = {k: v for k, v in step.toolchain.environment.items() if k not in ("PATH", "HOME")}
     assignments = " ".join(shlex.quote(f"{name}={value}") for name, value in sorted(variables.items()))
     command = f'"$PYTHON" src/{step.scripts[0].name} src/params.json'
+    return f'env -i PATH="$PATH" HOME="${{HOME:-/}}" {assignments} {command}'
+
+
+def _run_script(step: Step, fetched: list[str]) -> str:
     lines = [
         "#!/bin/sh",
         f"# {step.title}, by hand. Usage: PYTHON=<interpreter of toolchain {step.toolchain.name}> ./run",
@@ -112,6 +117,6 @@ def _run_script(step: Step, fetched: list[str]) -> str:
         'cd "$(dirname "$0")"',
         f': "${{PYTHON:?set PYTHON to the interpreter of toolchain {step.toolchain.name}}}"',
         *fetched,
-        f'exec env -i PATH="$PATH" HOME="${{HOME:-/}}" {assignments} {command}',
+        f"exec {command_line(step)}",
     ]
     return "\n".join(lines) + "\n"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from dlpubuild.cas.faults import BlobMissingError
 from dlpubuild.engine.bind import bind_step
 from dlpubuild.engine.events import Notice, StepFailed, StepFinished, StepMessage, StepSkipped, StepStarted
+from dlpubuild.engine.lookup import cached_result
 from dlpubuild.engine.single_flight import only_one
 from dlpubuild.engine.step_log import Listener, step_failure, tail
 from dlpubuild.errors import DlpuError, ErrorCode, InterruptedBuildError, StepFailedError
@@ -171,7 +172,7 @@ class _Round:
         except DlpuError as error:
             self._take(step, StepOutcome(state=State.FAILED, error=error))
             return
-        cached = self.engine.store.get_action_result(bound.digest)
+        cached = cached_result(self.engine.store, bound)
         if cached is not None:
             self._take(step, _outcome(cached, State.CACHED))
             return
@@ -227,7 +228,7 @@ def run_action(engine: Engine, step: Step, bound: BoundAction) -> StepOutcome:
         engine.observe(StepMessage(step=step.name, text="this runs already; waiting for it"))
 
     with only_one(engine.running, bound.digest, cancelled=engine.cancelled, on_wait=waiting):
-        cached = engine.store.get_action_result(bound.digest)
+        cached = cached_result(engine.store, bound)
         if cached is not None:
             return _outcome(cached, State.CACHED)
         engine.observe(StepStarted(step=step.name, title=step.title))

@@ -1,4 +1,7 @@
-"""The model inside a package, or a model file itself."""
+"""The model inside a package, or a model file itself.
+
+In: the path of a `.tflite`, of a bundle's folder, or of its archive. Out: the model. Nothing is unpacked to disk.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def _member(path: Path) -> bytes:
                     stream = archive.extractfile(member)
                     if stream is not None:
                         return stream.read()
-    except (tarfile.TarError, zlib.error, EOFError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
         raise _no_model(path, f"it is not a readable archive ({error})") from error
     except OSError as error:
         raise _no_model(path, f"it cannot be read: {error.strerror or error}") from error

@@ -6,12 +6,13 @@ Anything without a stamp, and a folder that holds other files too, is not touche
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from typing import TYPE_CHECKING
 
 from dlpubuild.package.output_folder import require_replaceable, writable
-from dlpubuild.package.stamp import ARCHIVE_SUFFIX, stamp_path
+from dlpubuild.package.stamp import ARCHIVE_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,22 +22,23 @@ _STAMP = re.compile(r"\.(?P<base>.+)\.stamp\.json")
 
 
 def package_paths(out_dir: Path, project_name: str) -> tuple[Path, ...]:
-    """Return folders, archives and stamps of the project's packages in `out_dir`, sorted."""
+    """Return folders and archives of the project's packages in `out_dir`, sorted, then their stamps."""
     if not out_dir.is_dir():
         return ()
     found: list[Path] = []
+    stamps: list[Path] = []
     for path in out_dir.iterdir():
         match = _STAMP.fullmatch(path.name)
         # The version follows the name, so that "digits" does not take "digits-large-1.0.0-cpu" for its own.
         if match and re.match(rf"{re.escape(project_name)}-\d+\.", match["base"]):
-            base = match["base"]
-            candidates = (out_dir / base, out_dir / f"{base}{ARCHIVE_SUFFIX}", stamp_path(out_dir, base))
-            found += [each for each in candidates if each.exists()]
-    return tuple(sorted(found))
+            made = (out_dir / match["base"], out_dir / f"{match['base']}{ARCHIVE_SUFFIX}")
+            found += [each for each in made if os.path.lexists(each)]
+            stamps.append(path)
+    return (*sorted(found), *sorted(stamps))
 
 
 def remove_packages(out_dir: Path, paths: Sequence[Path]) -> None:
-    """Remove `paths`, and `out_dir` where nothing is left in it but the lock of builds.
+    """Remove `paths` in this order: a stamp goes last, so that what is left after an interruption is found again.
 
     Raises:
         OutputError: a folder holds files that no build made, or something cannot be removed.
@@ -48,7 +50,7 @@ def remove_packages(out_dir: Path, paths: Sequence[Path]) -> None:
             if path.is_dir():
                 require_replaceable(path)
         for path in paths:
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

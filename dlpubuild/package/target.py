@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
 from dlpubuild.errors import DlpuError
-from dlpubuild.package.bundle import write_bundle
-from dlpubuild.package.description import describe_tflite
 from dlpubuild.package.model_json import MODEL_JSON
 from dlpubuild.package.spec import (
     BundleSpec,
@@ -30,8 +28,6 @@ from dlpubuild.package.stamp import current_package
 from dlpubuild.project.labels import check_label_count
 from dlpubuild.project.model import KnownTensor
 from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
-from dlpubuild.tflite.facts import summarise
-from dlpubuild.tflite.read import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,12 +78,7 @@ def package_target(
         hold_against_needs(project, planned.target, read.model())
         memo.remember("model-passed-1", key, b"")
     found = current_package(request, out_dir, lambda path: _digest(memo, path))
-    if found is None:
-        built = read.model()
-        description = describe_tflite(built, summarise(built))
-        package = write_bundle(BundleSpec(request=request, model=description), out_dir)
-    else:
-        package = found
+    package = found or _write(request, read.model(), out_dir)
     told = json.loads((package.folder / MODEL_JSON).read_bytes())
     return PackagedTarget(
         soc=planned.target.name,
@@ -97,6 +88,15 @@ def package_target(
         quantization=told["quantization"]["actual"],
         operators=told["model"]["operators"],
     )
+
+
+def _write(request: PackageRequest, model: TfliteModel, out_dir: Path) -> WrittenPackage:
+    # A build that has nothing to write pays for none of this.
+    from dlpubuild.package.bundle import write_bundle  # noqa: PLC0415
+    from dlpubuild.package.description import describe_tflite  # noqa: PLC0415
+    from dlpubuild.tflite.facts import summarise  # noqa: PLC0415
+
+    return write_bundle(BundleSpec(request=request, model=describe_tflite(model, summarise(model))), out_dir)
 
 
 def model_needs(target: Target) -> ModelNeeds:
@@ -119,7 +119,7 @@ def hold_against_needs(project: Project, target: Target, model: TfliteModel) -> 
         ManifestError: the labels do not fit the model's outputs.
     """
     findings = gate_findings(model, model_needs(target))
-    raise_for_findings(findings, soc=target.soc.title, file=f"{target.name}/{target.soc.model_file}")
+    raise_for_findings(findings, soc=target.name, file=f"{target.name}/{target.soc.model_file}")
     outputs = [KnownTensor(name=model.public_name(tensor), shape=tensor.shape) for tensor in model.outputs]
     check_label_count(project.manifest, project.labels, outputs)
 
@@ -134,6 +134,8 @@ class _Reader:
 
     def model(self) -> TfliteModel:
         if self.known is None:
+            from dlpubuild.tflite.read import read_model  # noqa: PLC0415 - as in `_write`
+
             self.known = read_model(self.store.read(self.digest))
         return self.known
 
@@ -154,12 +156,29 @@ def _passed_key(project: Project, target: Target, model: Digest) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _preprocessing(project: Project, target: Target) -> tuple[InputPreprocessing, ...]:
+    """What the manifest says of each input, or what calibration did with images where it says nothing.
+
+    Only this target counts: a package must not depend on which others are built beside it.
+    """
+    section, data = project.manifest.calibration, project.calibration
+    saw_images = target.is_integer and data is not None and data.kind == "images"
+    resize = section.resize if section is not None and saw_images else None
+    declared = {each.name for each in project.manifest.model.inputs}
+    return tuple(
+        InputPreprocessing(
+            name=each.name, color=each.color, mean=each.mean or (0.0,), std=each.std or (1.0,), resize=resize
+        )
+        for each in project.inputs
+        if each.name in declared or saw_images
+    )
+
+
 def _request(project: Project, target: Target, model: Digest, store: Store, epoch_s: int) -> PackageRequest:
     manifest = project.manifest
     section = manifest.project
     pin = project.toolchains[target.toolchain]
     packages = pin.packages
-    resize = manifest.calibration.resize if project.calibration is not None and manifest.calibration else None
     return PackageRequest(
         name=section.name,
         version=section.version,
@@ -177,12 +196,7 @@ def _request(project: Project, target: Target, model: Digest, store: Store, epoc
         model_file=target.soc.model_file,
         model_path=Path(store.folder.blob_path(model)),
         model_digest=model,
-        preprocessing=tuple(
-            InputPreprocessing(
-                name=each.name, color=each.color, mean=each.mean or (0.0,), std=each.std or (1.0,), resize=resize
-            )
-            for each in manifest.model.inputs
-        ),
+        preprocessing=_preprocessing(project, target),
         labels=project.labels,
         requested_quantization=target.quantization,
         toolchain=ToolchainFacts(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -76,9 +77,12 @@ class ProjectPaths:
 def project_paths(folder: Path, allow_outside: Sequence[str]) -> ProjectPaths:
     """Return the rules of a project whose manifest lies in `folder`."""
     root = Path(os.path.realpath(folder))
-    # What is not a path allows nothing; the schema of the manifest refuses it anyway.
-    allowed = tuple(Path(os.path.realpath(root / text)) for text in allow_outside if "\0" not in text)
-    return ProjectPaths(folder=root, allowed=allowed)
+    allowed = []
+    for text in allow_outside:
+        # What is not a path allows nothing; the rules of the manifest refuse it anyway.
+        with suppress(ValueError):
+            allowed.append(Path(os.path.realpath(root / text)))
+    return ProjectPaths(folder=root, allowed=tuple(allowed))
 
 
 def path_kind(path: Path) -> PathKind | None:

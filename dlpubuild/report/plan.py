@@ -10,7 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.engine.bind import params_json
-from dlpubuild.engine.export import folder_name
+from dlpubuild.engine.export import command_line, folder_name
 from dlpubuild.plan.model import FilesInput
 from dlpubuild.report.text import Paint, columns
 
@@ -168,14 +168,8 @@ def _shell_step(step: Step, folders: Mapping[str, str]) -> list[str]:
                 copy(shlex.quote(str(file.path)), f"{each.at}/{file.staged}" if file.staged else each.at)
         else:
             copy(f"{folders[each.output.step]}/{shlex.quote(each.output.path)}", each.at)
-    variables = " ".join(shlex.quote(f"{name}={value}") for name, value in sorted(_variables(step).items()))
-    lines.append(f'env {variables} "$PYTHON" src/{step.scripts[0].name} src/params.json')
+    lines.append(command_line(step))
     return lines
-
-
-def _variables(step: Step) -> dict[str, str]:
-    """The action's environment but for the places that only exist in an image."""
-    return {name: value for name, value in step.toolchain.environment.items() if name not in ("PATH", "HOME")}
 
 
 FORMATS: Mapping[str, Callable[[Plan, Statuses], str]] = {

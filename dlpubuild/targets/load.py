@@ -1,16 +1,18 @@
 """`templates/<soc>/target.toml` read and checked: a folder of SoC folders becomes a mapping of `Soc` values.
 
-A project may bring its own template folder; an SoC there adds to, or replaces, the one of the same name.
-Nothing here renders a template or looks at a model.
+In: template folders, the tool's and then the project's own. Out: SoCs; one of the project's own folder adds to, or
+replaces, the one of the same name. Nothing here renders a template or looks at a model.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dlpubuild.errors import DlpuError, ErrorCode, Location, ManifestError, Problem
+from dlpubuild.errors import ErrorCode, Location, ManifestError, Problem, TemplateError
 from dlpubuild.resources import schema_path
 from dlpubuild.targets.model import GateRules, Soc
 
@@ -18,37 +20,57 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from dlpubuild.manifest.load import KnownGood
+
 STEPS_TEMPLATE = "steps.toml.j2"
 TARGET_FILE = "target.toml"
 
 
 def soc_names(folder: Path) -> tuple[str, ...]:
-    """Return the names of the SoC folders below `folder`, sorted; a folder counts if it has a `target.toml`."""
-    if not folder.is_dir():
+    """Return the names of the SoC folders below `folder`, sorted; a folder counts if it has a `target.toml`.
+
+    A folder that is not there has none.
+
+    Raises:
+        TemplateError: it cannot be listed.
+    """
+    try:
+        return tuple(sorted(p.name for p in folder.iterdir() if (p / TARGET_FILE).is_file()))
+    except (FileNotFoundError, NotADirectoryError):
         return ()
-    return tuple(sorted(p.name for p in folder.iterdir() if (p / TARGET_FILE).is_file()))
+    except OSError as error:
+        raise TemplateError(
+            ErrorCode.TEMPLATE, f"cannot be read: {error.strerror}", location=Location(str(folder))
+        ) from error
 
 
-def load_socs(folders: Sequence[Path], *, trusted: Path) -> Mapping[str, Soc]:
+def load_socs(folders: Sequence[Path], *, trusted: Path, known_good: KnownGood | None = None) -> Mapping[str, Soc]:
     """Return every SoC of `folders` by name; a later folder overrides an earlier one.
 
-    Files below `trusted` (the tool's own templates, checked by its tests) are not validated again on each start.
+    Files below `trusted` (the tool's own templates, checked by its tests) are not validated again on each start, nor
+    are those that `known_good` knows.
 
     Raises:
         ManifestError: a `target.toml` that is not what `schemas/target.schema.json` asks for.
+        TemplateError: one that contradicts itself, or the name of its folder.
     """
     socs: dict[str, Soc] = {}
     for position, folder in enumerate(folders):
         search_path = tuple(reversed(folders[: position + 1]))
         for name in soc_names(folder):
             document = read_checked_toml(
-                folder / name / TARGET_FILE, None if folder == trusted else "target", code=ErrorCode.TEMPLATE
+                folder / name / TARGET_FILE,
+                None if folder == trusted else "target",
+                code=ErrorCode.TEMPLATE,
+                known_good=known_good,
             )
             socs[name] = _soc(name, folder / name, document, search_path)
     return MappingProxyType(dict(sorted(socs.items())))
 
 
-def read_checked_toml(path: Path, schema: str | None, *, code: ErrorCode) -> dict[str, Any]:
+def read_checked_toml(
+    path: Path, schema: str | None, *, code: ErrorCode, known_good: KnownGood | None = None
+) -> dict[str, Any]:
     """Return the TOML document at `path`, validated against `schemas/<schema>.schema.json` where one is named.
 
     Raises:
@@ -58,9 +80,21 @@ def read_checked_toml(path: Path, schema: str | None, *, code: ErrorCode) -> dic
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ManifestError([_problem(code, path, "", str(error))]) from error
-    if schema is not None:
+    if schema is None:
+        return document
+    key = _validity_key(document, schema)
+    if known_good is None or key not in known_good:
         check_document(document, schema, place=path, code=code)
+        if known_good is not None:
+            known_good.add(key)
     return document
+
+
+def _validity_key(document: object, schema: str) -> str:
+    """Stands for a document together with the schema that it is held against."""
+    sha = hashlib.sha256(schema_path(schema).read_bytes())
+    sha.update(json.dumps(document, sort_keys=True, default=str).encode())
+    return sha.hexdigest()
 
 
 def check_document(document: object, schema: str, *, place: Path, code: ErrorCode) -> None:
@@ -69,9 +103,7 @@ def check_document(document: object, schema: str, *, place: Path, code: ErrorCod
     Raises:
         ManifestError: every fault, each with the path of the key.
     """
-    import json  # noqa: PLC0415 - only needed together with jsonschema, which is slow to import
-
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import
 
     validator = Draft202012Validator(json.loads(schema_path(schema).read_text(encoding="utf-8")))
     problems = [
@@ -88,14 +120,16 @@ def _problem(code: ErrorCode, path: Path, key: str, message: str) -> Problem:
 
 def _soc(name: str, folder: Path, document: Mapping[str, Any], search_path: tuple[Path, ...]) -> Soc:
     if document["soc"] != name:
-        raise DlpuError(
-            ErrorCode.TEMPLATE,
-            f'soc = "{document["soc"]}", but the folder is called "{name}"',
-            location=Location(str(folder / TARGET_FILE)),
-            hint="give both the same name",
-        )
+        message = f'soc = "{document["soc"]}", but the folder is called "{name}"'
+        raise _contradiction(folder, message, "give both the same name")
     defaults, allowed, gate = document["defaults"], document["allowed"], document["gate"]
+    for key in ("quantization", "toolchain"):
+        if defaults[key] not in allowed[key]:
+            raise _contradiction(folder, f'defaults.{key} = "{defaults[key]}" is not in allowed.{key}')
     io = defaults["io"]
+    for value in io.values() if isinstance(io, dict) else (io,):
+        if value not in allowed["io"]:
+            raise _contradiction(folder, f'defaults.io has "{value}", which is not in allowed.io')
     not_yet = document.get("not-yet", "")
     if not not_yet and not (folder / STEPS_TEMPLATE).is_file():
         not_yet = f"the file {STEPS_TEMPLATE}"
@@ -117,3 +151,7 @@ def _soc(name: str, folder: Path, document: Mapping[str, Any], search_path: tupl
         folder=folder,
         search_path=search_path,
     )
+
+
+def _contradiction(folder: Path, message: str, hint: str = "") -> TemplateError:
+    return TemplateError(ErrorCode.TEMPLATE, message, location=Location(str(folder / TARGET_FILE)), hint=hint)

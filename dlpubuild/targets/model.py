@@ -57,7 +57,7 @@ class Soc:
 
     @property
     def can_be_built(self) -> bool:
-        """True where there is a step template and nothing is missing."""
+        """True where nothing is missing; the step template is there then."""
         return not self.not_yet
 
     def io_for(self, quantization: Quantization) -> IoType:
