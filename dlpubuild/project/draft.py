@@ -58,13 +58,19 @@ def draft_manifest(model: Path, folder: Path, signature: KnownSignature, socs: S
         *[line for tensor in signature.outputs for line in ("", "[[model.output]]", f"name = {_text(tensor.name)}")],
         "",
         "[calibration]",
-        'data = "data/calibration"       # a folder of images that look like what the camera will see',
+        _data(signature.inputs),
         "samples = 100",
         "",
     ]
     for soc in socs:
         lines += [f"[target.{soc}]", ""]
     return "\n".join(lines)
+
+
+def _data(inputs: Sequence[KnownTensor]) -> str:
+    if not inputs or (len(inputs) == 1 and len(inputs[0].usual_shape()) == IMAGE_RANK):
+        return 'data = "data/calibration"       # a folder of images that look like what the camera will see'
+    return 'data = "data/calibration.npz"   # one array per input name, one row per sample'
 
 
 def _input(tensor: KnownTensor) -> list[str]:

@@ -35,7 +35,8 @@ def settle_inputs(faults: Faults, signature: KnownSignature) -> tuple[ModelInput
     settled = tuple(_settled(faults, position, each, known) for position, each in enumerate(declared))
     names = {each.name for each in declared}
     missing = [name for name in known if name not in names]
-    if missing:
+    # A name that the model does not have was reported, and is most probably one of these, misspelt.
+    if missing and names <= known.keys():
         faults.add(
             ErrorCode.MISSING_KEY,
             "model.input",

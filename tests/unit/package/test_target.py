@@ -1,0 +1,229 @@
+"""A built model becomes the package of its target, or is refused; with nothing to do, nothing is read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlpubuild.cas.digest import Digest
+from dlpubuild.cas.faults import BlobMissingError
+from dlpubuild.cas.store import Store
+from dlpubuild.errors import ErrorCode, GateError, ManifestError
+from dlpubuild.package.target import PackagedTarget, hold_against_needs, model_needs, package_target
+from dlpubuild.plan.model import PlannedTarget
+from dlpubuild.plan.planner import plan_build
+from dlpubuild.project.model import Project
+from dlpubuild.tflite.read import read_model
+from tests.doubles.memo import MemoryMemo
+from tests.factories.model_factory import classifier, keras_archive
+from tests.factories.small_projects import CALIBRATION, resolve, write_project
+from tests.factories.tflite_factory import encode, float_model, integer_model, with_dynamic_batch
+
+EPOCH_S = 315_532_800
+# The factory's network takes 9 x 9 x 3 and has 10 classes.
+KERAS = {"model.keras": keras_archive(classifier(shape=(None, 9, 9, 3), classes=10))}
+PER_TENSOR = encode(integer_model(io="uint8"))
+PER_CHANNEL = encode(integer_model(per_channel=True, io="uint8"))
+FLOAT = encode(float_model())
+INPUT = '[[model.input]]\nname = "image"\nmean = [0, 0, 0]\nstd = [255, 255, 255]\n'
+
+
+def project(folder: Path, toml: str, **changes: Any) -> Project:
+    return resolve(write_project(folder, toml, files={**KERAS, **changes.pop("files", {})}, **changes))
+
+
+class Packing:
+    """A store and a memo, and what is packed with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder / "cache", now_ns=lambda: 0)
+        self.memo = MemoryMemo()
+        self.dist = folder / "dist"
+
+    def pack(self, made: Project, model: bytes, target: str) -> PackagedTarget:
+        return package_target(
+            made,
+            planned(made, target),
+            self.store.put_bytes(model),
+            store=self.store,
+            memo=self.memo,
+            out_dir=self.dist,
+            epoch_s=EPOCH_S,
+        )
+
+
+def planned(made: Project, name: str) -> PlannedTarget:
+    (found,) = [each for each in plan_build(made).targets if each.target.name == name]
+    return found
+
+
+@pytest.fixture
+def packing(tmp_path: Path) -> Packing:
+    return Packing(tmp_path)
+
+
+def model_json(package: PackagedTarget) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((package.package.folder / "model.json").read_bytes())
+    return document
+
+
+def test_a_model_that_fits_becomes_a_package(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n", model=INPUT)
+    done = packing.pack(made, PER_TENSOR, "artpec8")
+    assert (done.soc, done.written, done.quantization) == ("artpec8", True, "per-tensor")
+    assert done.model_bytes == len(PER_TENSOR)
+    assert done.operators["CONV_2D"] == 1
+    assert (done.package.folder / "model" / "model.tflite").read_bytes() == PER_TENSOR
+    told = model_json(done)
+    assert told["toolchain"]["tensorflow"] == "2.19.1"
+    assert told["inputs"][0]["name"] == "image"
+
+
+def test_a_package_that_lies_there_is_left_alone(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    first = packing.pack(made, PER_TENSOR, "artpec8")
+    packing.store = _Unreadable(packing.store.folder.root)
+    again = packing.pack(made, PER_TENSOR, "artpec8")
+    assert not again.written
+    assert again.package == first.package
+    assert (again.quantization, again.operators) == (first.quantization, first.operators)
+
+
+class _Unreadable(Store):
+    """A store that must not be read."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, now_ns=lambda: 0)
+
+    def read(self, digest: Digest) -> bytes:
+        raise AssertionError(f"{digest} was read")
+
+
+def test_a_package_that_was_changed_is_written_again(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    first = packing.pack(made, PER_TENSOR, "artpec8")
+    (first.package.folder / "README.md").write_text("changed")
+    again = packing.pack(made, PER_TENSOR, "artpec8")
+    assert again.written
+    assert again.package == first.package
+
+
+@pytest.mark.parametrize(
+    ("toml", "target", "model"),
+    [
+        ("[target.artpec8]\n", "artpec8", PER_CHANNEL),
+        ("[target.artpec8]\n", "artpec8", FLOAT),
+        ("[target.artpec9]\n", "artpec9", FLOAT),
+        ('[target.artpec8]\nio = "int8"\n', "artpec8", PER_TENSOR),
+        ("[target.artpec9]\n", "artpec9", encode(with_dynamic_batch(integer_model(per_channel=True, io="uint8")))),
+        ("[target.cpu]\n", "cpu", PER_TENSOR),
+        ('[target.cpu]\nquantization = "int8"\n', "cpu", FLOAT),
+    ],
+)
+def test_a_model_that_is_not_what_the_soc_needs_is_refused_each_time(
+    packing: Packing, tmp_path: Path, toml: str, target: str, model: bytes
+) -> None:
+    made = project(tmp_path, CALIBRATION + toml)
+    for _ in range(2):
+        with pytest.raises(GateError) as caught:
+            packing.pack(made, model, target)
+        assert caught.value.code is ErrorCode.GATE
+        # The table as it is written in the manifest.
+        assert f"[target.{target}]" in caught.value.hint
+    assert not packing.dist.exists()
+
+
+def test_labels_that_do_not_fit_the_built_model_are_refused(packing: Packing, tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "labels.txt": "a\nb\n",
+        "model.keras": keras_archive({"class_name": "Mine"}),
+    }
+    made = resolve(
+        write_project(tmp_path, CALIBRATION + "[target.artpec8]\n", model='labels = "labels.txt"', files=files)
+    )
+    with pytest.raises(ManifestError) as caught:
+        packing.pack(made, PER_TENSOR, "artpec8")
+    assert caught.value.code is ErrorCode.LABEL_COUNT
+
+
+def test_what_passed_is_not_held_against_the_rules_again_until_these_change(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    packing.pack(made, PER_TENSOR, "artpec8")
+    passed = len(packing.memo.facts)
+    packing.pack(made, PER_TENSOR, "artpec8")
+    assert len(packing.memo.facts) == passed
+    labelled = replace(made, labels=tuple("abcdefghij"))
+    packing.pack(labelled, PER_TENSOR, "artpec8")
+    assert len(packing.memo.facts) == passed + 1
+
+
+def test_a_model_that_is_not_in_the_store_is_told(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    with pytest.raises(BlobMissingError):
+        package_target(
+            made,
+            planned(made, "artpec8"),
+            Digest("0" * 64, 7),
+            store=packing.store,
+            memo=packing.memo,
+            out_dir=packing.dist,
+            epoch_s=EPOCH_S,
+        )
+
+
+def test_a_package_does_not_depend_on_the_targets_built_beside_it(tmp_path: Path) -> None:
+    digests = set()
+    for name, toml in (("alone", "[target.cpu]\n"), ("both", CALIBRATION + "[target.artpec8]\n[target.cpu]\n")):
+        made = project(tmp_path / name, toml, model=INPUT)
+        digests.add(Packing(tmp_path / name).pack(made, FLOAT, "cpu").package.archive_digest)
+    assert len(digests) == 1
+
+
+def test_a_package_says_how_images_were_fed_only_where_they_were(packing: Packing, tmp_path: Path) -> None:
+    toml = '[calibration]\ndata = "data"\nresize = "crop"\n[target.artpec8]\n[target.cpu]\n'
+    made = project(tmp_path, toml, model=INPUT)
+    resizes = [
+        model_json(packing.pack(made, model, target))["inputs"][0]["preprocessing"]["image"]["resize"]
+        for model, target in ((PER_TENSOR, "artpec8"), (FLOAT, "cpu"))
+    ]
+    assert resizes == ["crop", None]
+
+
+def test_what_calibration_fed_is_told_though_the_manifest_says_nothing(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n[target.cpu]\n")
+    assert (
+        model_json(packing.pack(made, PER_TENSOR, "artpec8"))["inputs"][0]["preprocessing"]["image"]["color"] == "rgb"
+    )
+    assert model_json(packing.pack(made, FLOAT, "cpu"))["inputs"][0]["preprocessing"] is None
+
+
+@pytest.mark.parametrize(
+    ("toml", "name", "scheme", "io", "integer"),
+    [
+        ("[target.artpec8]\n", "artpec8", "per-tensor", "uint8", True),
+        ('[target.artpec9]\nio = "float32"\n', "artpec9", "per-channel", "float32", True),
+        ("[target.cpu]\n", "cpu", "none", "float32", False),
+        ('[target.cpu]\nquantization = "dynamic"\n', "cpu", "dynamic", "float32", False),
+        ('[target.cpu]\nquantization = "int8"\n', "cpu", "per-channel", "uint8", True),
+    ],
+)
+def test_what_a_model_must_be_follows_from_the_targets_options(
+    tmp_path: Path, toml: str, name: str, scheme: str, io: str, integer: bool
+) -> None:
+    made = project(tmp_path, CALIBRATION + toml)
+    needs = model_needs(planned(made, name).target)
+    assert (needs.quantization, needs.input_type, needs.output_type) == (scheme, io, io)
+    assert needs.integer_only is integer
+    assert needs.static_shapes
+    assert needs.batch == 1
+
+
+def test_all_that_is_wrong_with_a_model_is_told_at_once(tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    with pytest.raises(GateError) as caught:
+        hold_against_needs(made, planned(made, "artpec8").target, read_model(encode(with_dynamic_batch(float_model()))))
+    assert caught.value.message.count("\n") > 4
