@@ -59,7 +59,6 @@ wheel-check: $(DEV)/.installed ## Build the wheel, install it elsewhere, build t
 	DEV=$(abspath $(DEV)) .ci/wheel-check
 
 bench: $(DEV)/.installed ## Measure (bench/README.md says what)
-	$(DEV)/bin/python -m pip install --quiet --require-hashes -r requirements/bench.txt
 	$(DEV)/bin/python bench/run.py $(BENCH_ARGS)
 
 UV_COMPILE = $(DEV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --upgrade
@@ -67,7 +66,6 @@ locks: $(DEV)/.installed ## Write every lock file anew
 	$(UV_COMPILE) --universal --python-version 3.11 pyproject.toml -o requirements/run.txt
 	$(UV_COMPILE) --universal --python-version 3.11 --group build -o requirements/build.txt
 	$(UV_COMPILE) --universal --python-version 3.11 pyproject.toml --group build --group lint --group test -o requirements/dev.txt
-	$(UV_COMPILE) --universal --python-version 3.11 --group bench -o requirements/bench.txt
 	cd dlpubuild/toolchains/locks && ../../../$(UV_COMPILE) --only-binary :all: --python-version 3.11 --python-platform x86_64-manylinux_2_28 tf2.in -o tf2-linux-x86_64.txt
 
 clean: ## Remove what the targets above made here
