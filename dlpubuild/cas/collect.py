@@ -137,7 +137,8 @@ def clear(store: Store, *, now_ns: int) -> Collected:
     Raises:
         StoreError: the cache folder cannot be read or written.
     """
-    return collect(store, budget_bytes=0, now_ns=now_ns)
+    # Less than nothing, so that blobs of no bytes go as well.
+    return collect(store, budget_bytes=-1, now_ns=now_ns)
 
 
 def usage(store: Store) -> StoreUsage:

@@ -65,6 +65,7 @@ class Executor(Protocol):
         Raises:
             StepFailedError: it ran out of time, or left something that is not a declared file.
             BlobMissingError: an input is missing from the store, or was damaged.
+            DlpuError: a file of the project changed since its digest was taken, or cannot be read any more.
             ToolchainError: the toolchain is missing and cannot be had.
             StoreError: the cache folder cannot be written.
             InterruptedBuildError: `run.cancelled` was set.

@@ -2,8 +2,8 @@
 
 In: a bound action. Out: its result. The environment stands where an image would have `/opt/tc`, and `/tmp` is a
 folder of the action's own: a command sees no variable, home or temporary folder of the user's. It does see the
-host's file system and network, which only the other executors can hide. The action's whole process group is gone
-when `run` returns or raises; where this process is killed, the kernel ends the command.
+host's file system and network, which only the other executors can hide. The action's whole process group has been
+killed when `run` returns or raises; where this process is killed, the kernel ends the command.
 """
 
 from __future__ import annotations

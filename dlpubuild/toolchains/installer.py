@@ -125,7 +125,7 @@ class Uv:
     def _failure(self, text: str) -> ToolchainError:
         tail = "\n".join(f"    {line}" for line in text.splitlines()[-_TAIL_LINES:])
         code, hint = ErrorCode.TOOLCHAIN, _hint(text, self.pin)
-        if self.offline and not hint:
+        if self.offline and (not hint or re.search(r"offline mode|network (was|is) disabled", text)):
             code = ErrorCode.TOOLCHAIN_OFFLINE
             hint = f"run once with a network: dlpubuild toolchain prepare {self.pin.name}"
         return ToolchainError(
@@ -137,7 +137,7 @@ class Uv:
 
 def _hint(text: str, pin: ToolchainPin) -> str:
     """What to do about a fault that has nothing to do with the network; empty for all others."""
-    if "No interpreter found" in text or "No download found" in text:
+    if re.search(r"No (interpreter|download) found|inspect Python interpreter", text):
         return f"install Python {pin.python}, or let uv fetch it (UV_PYTHON_DOWNLOADS=automatic)"
     if "No space left" in text:
         return "free some disk space (the environment takes about 1.5 GB), or set DLPU_CACHE_DIR to a larger disk"

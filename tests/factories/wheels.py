@@ -41,8 +41,9 @@ def _record_hash(data: bytes) -> str:
 def pin_on(folder: Path, wheel: Path | None, *, python: str = "") -> ToolchainPin:
     """Return a pin whose lock, written to `folder`, asks for the content of `wheel`, or for other bytes."""
     sha256 = hashlib.sha256(wheel.read_bytes() if wheel else b"other bytes").hexdigest()
-    lock = folder / "lock.txt"
-    lock.write_text(f"{NAME}=={VERSION} \\\n    --hash=sha256:{sha256}\n")
+    lock, text = folder / "lock.txt", f"{NAME}=={VERSION} \\\n    --hash=sha256:{sha256}\n"
+    if not lock.exists() or lock.read_text() != text:
+        lock.write_text(text)
     return ToolchainPin(
         name="tiny",
         title="a tiny thing",

@@ -33,7 +33,8 @@ CHANGES: dict[str, Any] = {
 
 def test_the_key_is_pinned() -> None:
     """A new value means that every package is written again; that is right where the writer changed."""
-    assert bundle_key(REQUEST, tool_version="1.2.3") == "008382c2e0df0df980ec22eec26d836683e866da6b0909e3e0b24b6f165bbf21"
+    key = bundle_key(REQUEST, tool_version="1.2.3")
+    assert key == "008382c2e0df0df980ec22eec26d836683e866da6b0909e3e0b24b6f165bbf21"
 
 
 def test_another_version_of_the_tool_writes_packages_again() -> None:
