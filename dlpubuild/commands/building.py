@@ -49,6 +49,16 @@ if TYPE_CHECKING:
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.model import Project
 
+# Where the manifest names what a step found at fault.
+_FAULT_PLACES = {
+    ErrorCode.MODEL_UNREADABLE: "model.source",
+    ErrorCode.MODEL_FORMAT: "model.source",
+    ErrorCode.MODEL_SHAPE: "model.input",
+    ErrorCode.MODEL_INPUT: "model.input",
+    ErrorCode.MODEL_OUTPUT: "model.output",
+    ErrorCode.CONVERSION: "model.source",
+    ErrorCode.CALIBRATION_UNREADABLE: "calibration.data",
+}
 _REPAIR_ROUNDS = 3
 
 
@@ -241,7 +251,15 @@ class _Work:
                 targets = self._package_all(engine, outcomes)
         if any(each.state is State.RAN for each in outcomes.values()):
             self._collect(store)
+        self._say_where(outcomes)
         return targets, outcomes
+
+    def _say_where(self, outcomes: Mapping[str, StepOutcome]) -> None:
+        """Point faults of the model and of the data, which a step only knows by their staged names, at the manifest."""
+        for outcome in outcomes.values():
+            error = outcome.error
+            if error is not None and error.location is None and error.code in _FAULT_PLACES:
+                error.location = self.project.manifest.locate(_FAULT_PLACES[error.code])
 
     def _collect(self, store: Store) -> None:
         """Keep the cache within its budget; that this fails is no fault of the build."""
@@ -255,10 +273,10 @@ class _Work:
     def _package_all(self, engine: Engine, outcomes: Mapping[str, StepOutcome]) -> tuple[TargetResult, ...]:
         results: list[TargetResult] = []
         for planned in self.plan.targets:
-            result = self._package(engine, planned, outcomes)
-            results.append(result)
-            if result.error is not None and not engine.keep_going:
-                break
+            if not engine.keep_going and any(result.error is not None for result in results):
+                results.append(TargetResult(soc=planned.target.name))
+            else:
+                results.append(self._package(engine, planned, outcomes))
         return tuple(results)
 
     def _package(self, engine: Engine, planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> TargetResult:
