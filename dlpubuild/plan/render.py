@@ -57,7 +57,7 @@ def render_steps(soc: Soc, context: Mapping[str, Any], *, validate: bool) -> dic
             tests and need it not on each start.
 
     Raises:
-        TemplateError: the template cannot be rendered, or what comes out is not TOML; with the template's line.
+        TemplateError: the template cannot be rendered, or what comes out is not TOML, or holds what JSON cannot.
         ManifestError: what comes out is not what the schema asks for.
     """
     text = _render(soc, context)
@@ -69,6 +69,15 @@ def render_steps(soc: Soc, context: Mapping[str, Any], *, validate: bool) -> dic
         raise TemplateError(
             ErrorCode.TEMPLATE,
             f"what the template renders to is not TOML: {error}\n{numbered}",
+            location=Location(str(template)),
+        ) from error
+    try:
+        json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TemplateError(
+            ErrorCode.TEMPLATE,
+            f"a parameter cannot be written as JSON, which is what scripts read: {error}",
+            hint="TOML dates, times, inf and nan have no place there: quote them",
             location=Location(str(template)),
         ) from error
     if validate:

@@ -38,7 +38,7 @@ TEXT = st.text() | st.sampled_from(
     ]
 )
 VALUES = st.recursive(
-    TEXT | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False),
+    TEXT | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
@@ -151,6 +151,11 @@ def test_a_template_that_is_not_utf8_is_told(own: Soc) -> None:
 def test_what_is_not_toml_is_told_with_the_numbered_text(own: Soc) -> None:
     error = fault(own, "schema = 1\nx = = {{ 'v' }}\n")
     assert '  2 x = = "v"' in error.message
+
+
+@pytest.mark.parametrize("value", ["2026-11-21", "07:32:00", "inf", "nan"])
+def test_a_parameter_that_json_cannot_hold_is_told(own: Soc, value: str) -> None:
+    assert "JSON" in fault(own, f"[step.params]\nx = {value}\n").message
 
 
 def test_what_the_schema_does_not_ask_for_is_told_with_its_path(own: Soc) -> None:
