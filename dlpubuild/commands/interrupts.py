@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from dlpubuild.errors import ErrorCode, InterruptedBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(slots=True)
@@ -64,10 +65,27 @@ def interruptible() -> Iterator[Interrupts]:
     """
     interrupts = Interrupts()
     previous = {number: signal.signal(number, interrupts.take) for number in (signal.SIGINT, signal.SIGTERM)}
+    told = sys.unraisablehook
+    sys.unraisablehook = _without_interrupts(told)
     try:
         yield interrupts
     except KeyboardInterrupt:
         raise InterruptedBuildError(ErrorCode.INTERRUPTED, "interrupted") from None
     finally:
+        sys.unraisablehook = told
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _without_interrupts(tell: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:
+    """What is told of exceptions that Python cannot raise, but for our own.
+
+    A signal may come while Python runs a callback of its own, such as that of a weak reference to an import lock; an
+    exception is then printed and dropped. The signal is not lost: `has_come` and `cancelled` are set.
+    """
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is not KeyboardInterrupt:
+            tell(unraisable)
+
+    return hook

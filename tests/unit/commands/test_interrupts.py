@@ -64,3 +64,14 @@ def test_without_a_signal_nothing_happens_and_the_handlers_are_as_before() -> No
         assert signal.getsignal(signal.SIGTERM) == interrupts.take
     assert not cancelled.is_set()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_an_interrupt_that_python_cannot_raise_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    class Ends:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    with interruptible():
+        ends = Ends()
+        del ends
+    assert capsys.readouterr() == ("", "")
