@@ -6,15 +6,7 @@ import json
 import sys
 
 from dlpubuild.commands import options
-from dlpubuild.commands.wiring import (
-    load_project,
-    open_memo,
-    plan_project,
-    read_host,
-    read_manifest,
-    read_socs,
-    select_targets,
-)
+from dlpubuild.commands.wiring import open_memo, open_project, plan_project, read_host
 from dlpubuild.errors import DlpuError, Location, ManifestError, Problem
 
 
@@ -42,9 +34,7 @@ def check(
     host = read_host()
     with open_memo(host) as memo:
         try:
-            read = read_manifest(manifest, memo)
-            selected = select_targets(read, read_socs(read, memo), target)
-            project = load_project(host, memo, read, selected, every_image=True)
+            project = open_project(host, memo, manifest, target, every_image=True)
             plan = plan_project(project, memo)
         except DlpuError as error:
             if as_json:

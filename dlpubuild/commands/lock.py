@@ -6,7 +6,7 @@ import sys
 
 from dlpubuild import __version__
 from dlpubuild.commands import options
-from dlpubuild.commands.wiring import load_project, open_memo, read_host, read_manifest, read_socs, select_targets
+from dlpubuild.commands.wiring import open_memo, open_project, read_host
 
 
 def lock(manifest: options.ManifestOption = options.DEFAULT) -> None:
@@ -26,10 +26,9 @@ def lock(manifest: options.ManifestOption = options.DEFAULT) -> None:
 
     host = read_host()
     with open_memo(host) as memo:
-        read = read_manifest(manifest, memo)
-        selected = select_targets(read, read_socs(read, memo), ())
-        found = pins_of(load_project(host, memo, read, selected), __version__)
-    path = read.folder / LOCK_NAME
+        project = open_project(host, memo, manifest, ())
+    found = pins_of(project, __version__)
+    path = project.manifest.folder / LOCK_NAME
     before = read_pins(path) if path.exists() else Pins(values={})
     changed = differences(before, found)
     if not changed:

@@ -9,16 +9,7 @@ from typing import Annotated
 import typer
 
 from dlpubuild.commands import options
-from dlpubuild.commands.wiring import (
-    load_project,
-    open_memo,
-    open_store,
-    plan_project,
-    read_host,
-    read_manifest,
-    read_socs,
-    select_targets,
-)
+from dlpubuild.commands.wiring import open_memo, open_project, open_store, plan_project, read_host
 
 
 class PlanFormat(StrEnum):
@@ -55,9 +46,7 @@ def plan(
 
     host = read_host()
     with open_memo(host) as memo:
-        read = read_manifest(manifest, memo)
-        selected = select_targets(read, read_socs(read, memo), target)
-        planned = plan_project(load_project(host, memo, read, selected), memo)
+        planned = plan_project(open_project(host, memo, manifest, target), memo)
     statuses = plan_status(planned, open_store(host))
     if output_format is PlanFormat.TABLE:
         sys.stdout.write(plan_table(planned, statuses, colored=host.colors_on(sys.stdout)))

@@ -266,6 +266,21 @@ def load_project(
     )
 
 
+def open_project(
+    host: Host, memo: Memo, manifest: Path, targets: Sequence[str], *, every_image: bool = False
+) -> Project:
+    """Return the resolved project of the manifest at `manifest`, with the targets named, or all.
+
+    Raises:
+        ManifestError: every fault of the manifest, or of what it names.
+        UsageError: a name in `targets` that is no SoC's.
+        NothingSelectedError: no target is left.
+    """
+    read = read_manifest(manifest, memo)
+    selected = select_targets(read, read_socs(read, memo), targets)
+    return load_project(host, memo, read, selected, every_image=every_image)
+
+
 def plan_project(project: Project, memo: Memo) -> Plan:
     """Return the plan of a project; templates that were rendered before are not rendered again.
 
