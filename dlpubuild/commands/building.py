@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dlpubuild.package.target import PackagedTarget
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.model import Project
+    from dlpubuild.targets.model import Soc
 
 # Where the manifest names what a step found at fault.
 _FAULT_PLACES = {
@@ -89,8 +90,9 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     # What a variable says is looked at now, not when the work is done.
     limits = _Limits(epoch_s=host.epoch_s, budget_bytes=host.budget_bytes)
     manifest = read_manifest(request.manifest, memo)
-    selected, refused = _selection(manifest, request, memo)
-    project = load_project(host, memo, manifest, selected)
+    socs = read_socs(manifest, memo)
+    selected, refused = _selection(manifest, socs, request)
+    project = load_project(host, memo, manifest, socs, selected)
     if request.locked:
         _require_locked(manifest, project, whole=not request.targets)
     plan = plan_project(project, memo)
@@ -147,10 +149,9 @@ def _command(request: BuildRequest) -> tuple[str, ...]:
 
 
 def _selection(
-    manifest: Manifest, request: BuildRequest, memo: Memo
+    manifest: Manifest, socs: Mapping[str, Soc], request: BuildRequest
 ) -> tuple[tuple[str, ...], tuple[TargetResult, ...]]:
     """The targets to build; with keep-going those that this version cannot build are set aside, not fatal."""
-    socs = read_socs(manifest, memo)
     selected = select_targets(manifest, socs, request.targets)
     if not request.keep_going:
         return selected, ()

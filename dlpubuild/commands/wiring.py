@@ -247,9 +247,15 @@ def select_targets(manifest: Manifest, socs: Mapping[str, Soc], wanted: Sequence
 
 
 def load_project(
-    host: Host, memo: Memo, manifest: Manifest, selected: Sequence[str], *, every_image: bool = False
+    host: Host,
+    memo: Memo,
+    manifest: Manifest,
+    socs: Mapping[str, Soc],
+    selected: Sequence[str],
+    *,
+    every_image: bool = False,
 ) -> Project:
-    """Return the resolved project with the selected targets.
+    """Return the resolved project with the selected targets; `socs` are those that `read_socs` gave.
 
     Raises:
         ManifestError: every fault of what the manifest names.
@@ -258,7 +264,7 @@ def load_project(
 
     return resolve_project(
         manifest,
-        read_socs(manifest, memo),
+        socs,
         selected=selected,
         memo=memo,
         machine=Machine(machine=host.machine, system=host.system),
@@ -277,8 +283,8 @@ def open_project(
         NothingSelectedError: no target is left.
     """
     read = read_manifest(manifest, memo)
-    selected = select_targets(read, read_socs(read, memo), targets)
-    return load_project(host, memo, read, selected, every_image=every_image)
+    socs = read_socs(read, memo)
+    return load_project(host, memo, read, socs, select_targets(read, socs, targets), every_image=every_image)
 
 
 def plan_project(project: Project, memo: Memo) -> Plan:
