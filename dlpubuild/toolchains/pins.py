@@ -47,12 +47,25 @@ _TENSORFLOW_ENVIRONMENT = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePin:
+    """The container image of a toolchain.
+
+    `name` is how a container engine knows it: `<repository>@sha256:…` where a manifest or lock names it by the digest
+    of its manifest, else the image id, `sha256:…`, which is the digest of its configuration. `is_own` is true for an
+    image that the project brings: nothing is known of what is in it.
+    """
+
+    name: str
+    is_own: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolchainPin:
     """A toolchain and the exact content it is pinned to.
 
     `python` is the minor version of the interpreter. `lock` holds every package with version and hashes;
     `lock_sha256` names its bytes. `environment` is the whole environment an action runs with. `isa` is the
-    machine type in REAPI's words.
+    machine type in REAPI's words. `image` is set where steps run in a container.
     """
 
     name: str
@@ -62,10 +75,19 @@ class ToolchainPin:
     lock: Path
     lock_sha256: str
     environment: Mapping[str, str]
+    image: ImagePin | None = None
 
     @property
     def platform(self) -> tuple[tuple[str, str], ...]:
         """Platform properties of an action that runs here, sorted by name."""
+        if self.image is not None:
+            # Buildbarn, BuildBuddy and buildbox-casd take the name of an image with the scheme docker://.
+            scheme = "docker://" if "@" in self.image.name else ""
+            return (
+                ("ISA", self.isa),
+                ("OSFamily", "linux"),
+                ("container-image", f"{scheme}{self.image.name}"),
+            )
         return (
             ("ISA", self.isa),
             ("OSFamily", "linux"),

@@ -1,0 +1,1 @@
+"""Container engines: finding one, talking to it, and the images that steps run in."""
