@@ -10,7 +10,7 @@ import typer
 
 def schema(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="dlpu, model, steps or target.", show_default=False)
+        str, typer.Argument(metavar="NAME", help="dlpu, lock, model, steps or target.", show_default=False)
     ] = "dlpu",
 ) -> None:
     """Print the JSON Schema of dlpu.toml, or another.

@@ -253,21 +253,25 @@ def load_project(
     socs: Mapping[str, Soc],
     selected: Sequence[str],
     *,
+    pin_of: Callable[[str], ToolchainPin] | None = None,
     every_image: bool = False,
 ) -> Project:
     """Return the resolved project with the selected targets; `socs` are those that `read_socs` gave.
 
+    `pin_of` returns the pin of a toolchain; the locked environments of this machine where it is None.
+
     Raises:
         ManifestError: every fault of what the manifest names.
     """
-    from dlpubuild.project.resolve import Machine, resolve_project  # noqa: PLC0415
+    from dlpubuild.project.resolve import resolve_project  # noqa: PLC0415
+    from dlpubuild.toolchains.pins import load_pin  # noqa: PLC0415
 
     return resolve_project(
         manifest,
         socs,
         selected=selected,
         memo=memo,
-        machine=Machine(machine=host.machine, system=host.system),
+        pin_of=pin_of or (lambda name: load_pin(name, machine=host.machine, system=host.system)),
         every_image=every_image,
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild.manifest.model import (
     AcapSection,
     CalibrationSection,
+    LimitsSection,
     Manifest,
     ModelInput,
     ModelOutput,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from dlpubuild.manifest.source import Source
 
-_FRACTIONS = frozenset({"mean", "std", "max_drop", "min_agreement"})
+_FRACTIONS = frozenset({"mean", "std", "max_drop", "min_agreement", "cpus"})
 
 
 def manifest_of(source: Source, *, path: Path, sha256: str) -> Manifest:
@@ -53,6 +54,7 @@ def manifest_of(source: Source, *, path: Path, sha256: str) -> Manifest:
         toolchains=tuple(
             ToolchainSection(name=name, **_fields(table)) for name, table in document.get("toolchain", {}).items()
         ),
+        limits=LimitsSection(**_fields(document.get("limits", {}))),
         package=_package(document.get("package", {})),
         locations=source.places.values,
     )

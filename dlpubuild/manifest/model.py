@@ -112,6 +112,18 @@ class ToolchainSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsSection:
+    """`[limits]`: what one step may use in a container; `None` leaves it to the engine's machine.
+
+    `memory` is a size with a unit (`4GiB`), `cpus` a number of cores, `pids` of processes and threads.
+    """
+
+    memory: str | None = None
+    cpus: float | None = None
+    pids: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcapSection:
     """`[package.acap]`: what the installable application is called."""
 
@@ -144,6 +156,7 @@ class Manifest:
     calibration: CalibrationSection | None = None
     verify: VerifySection | None = None
     toolchains: tuple[ToolchainSection, ...] = ()
+    limits: LimitsSection = field(default_factory=LimitsSection)
     package: PackageSection = field(default_factory=PackageSection)
     locations: Mapping[str, Location]
 

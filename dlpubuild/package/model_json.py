@@ -14,7 +14,7 @@ from dlpubuild.package.pixels import per_channel, pixel_mapping
 
 if TYPE_CHECKING:
     from dlpubuild.package.description import ImageGeometry, IoTensor
-    from dlpubuild.package.spec import BundleSpec, InputPreprocessing, PackageRequest
+    from dlpubuild.package.spec import BundleSpec, InputPreprocessing, PackageRequest, ToolchainFacts
 
 MODEL_JSON = "model.json"
 LABELS = "label/labels.txt"
@@ -59,11 +59,16 @@ def _document(spec: BundleSpec) -> dict[str, object]:
         "outputs": [_tensor(tensor) for tensor in model.outputs],
         "labels": _labels(request),
         "accuracy": None if request.accuracy is None else dict(request.accuracy),
-        "toolchain": {
-            "name": request.toolchain.name,
-            "tensorflow": request.toolchain.tensorflow,
-            "lock-sha256": request.toolchain.lock_sha256,
-        },
+        "toolchain": _toolchain(request.toolchain),
+    }
+
+
+def _toolchain(facts: ToolchainFacts) -> dict[str, object]:
+    return {
+        "name": facts.name,
+        "tensorflow": facts.tensorflow,
+        "lock-sha256": facts.lock_sha256,
+        "image": facts.image,
     }
 
 

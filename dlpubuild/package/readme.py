@@ -18,7 +18,7 @@ from dlpubuild.package.pixels import per_channel, pixel_mapping
 if TYPE_CHECKING:
     from dlpubuild.package.description import ImageGeometry, IoTensor
     from dlpubuild.package.pixels import PixelMapping
-    from dlpubuild.package.spec import BundleSpec, InputPreprocessing, PackageRequest
+    from dlpubuild.package.spec import BundleSpec, InputPreprocessing, PackageRequest, ToolchainFacts
 
 README = "README.md"
 LICENSE = "LICENSE"
@@ -96,9 +96,13 @@ def _model(spec: BundleSpec) -> list[str]:
         f"| multiply-accumulates | {model.macs:,} |",
         f"| operators | {operators} |",
         f"| oldest TensorFlow Lite | {model.min_runtime or 'not known'} |",
-        f"| converted with | TensorFlow {request.toolchain.tensorflow} |",
+        f"| converted with | {_converter(request.toolchain)} |",
         *accuracy,
     ]
+
+
+def _converter(facts: ToolchainFacts) -> str:
+    return f"`{facts.image}`" if facts.image is not None else f"TensorFlow {facts.tensorflow}"
 
 
 def _tensors(spec: BundleSpec) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dlpubuild.package.description import ModelDescription
 
 # Part of every key. Raise it with any change of the bytes that a request leads to (a golden test notices).
-WRITER_VERSION = 1
+WRITER_VERSION = 2
 
 _INSTALLED = PurePosixPath("/usr/local/packages")
 
@@ -65,11 +65,16 @@ class InputPreprocessing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolchainFacts:
-    """What converted the model: `lock_sha256` is that of the locked environment; `tensorflow` its version."""
+    """What converted the model: `lock_sha256` is that of the locked environment; `tensorflow` its version.
+
+    Of an image that the project brings only its reference is known, `image`; of the tool's own toolchains the same
+    is said whether they run in a container or not.
+    """
 
     name: str
-    tensorflow: str
-    lock_sha256: str
+    tensorflow: str | None = None
+    lock_sha256: str | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dlpubuild.project.model import Project
     from dlpubuild.targets.model import Target
     from dlpubuild.tflite.model import TfliteModel
+    from dlpubuild.toolchains.pins import ToolchainPin
 
 # The package that a toolchain's results are told by.
 _FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
@@ -177,8 +178,6 @@ def _preprocessing(project: Project, target: Target) -> tuple[InputPreprocessing
 def _request(project: Project, target: Target, model: Digest, store: Store, epoch_s: int) -> PackageRequest:
     manifest = project.manifest
     section = manifest.project
-    pin = project.toolchains[target.toolchain]
-    packages = pin.packages
     return PackageRequest(
         name=section.name,
         version=section.version,
@@ -199,10 +198,17 @@ def _request(project: Project, target: Target, model: Digest, store: Store, epoc
         preprocessing=_preprocessing(project, target),
         labels=project.labels,
         requested_quantization=target.quantization,
-        toolchain=ToolchainFacts(
-            name=pin.name,
-            tensorflow=next(packages[name] for name in _FRAMEWORKS if name in packages),
-            lock_sha256=pin.lock_sha256,
-        ),
+        toolchain=_toolchain(project.toolchains[target.toolchain]),
         epoch_s=epoch_s,
+    )
+
+
+def _toolchain(pin: ToolchainPin) -> ToolchainFacts:
+    if pin.image is not None and pin.image.is_own:
+        return ToolchainFacts(name=pin.name, image=pin.image.reference)
+    packages = pin.packages
+    return ToolchainFacts(
+        name=pin.name,
+        tensorflow=next(packages[name] for name in _FRAMEWORKS if name in packages),
+        lock_sha256=pin.lock_sha256,
     )

@@ -149,7 +149,7 @@ def _step(project: Project, target: Target, table: Mapping[str, Any], done: Mapp
     )
     _check_outputs(target, table)
     script, origin = _script(target, table["script"])
-    content = _Content(table=table, inputs=inputs, script=f"{origin}{script.name}", lock=pin.lock_sha256)
+    content = _Content(table=table, inputs=inputs, script=f"{origin}{script.name}", lock=pin.image.name if pin.image else pin.lock_sha256)
     try:
         key = content.key()
     except (TypeError, ValueError) as error:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dlpubuild.errors import ErrorCode, Location, OutOfDateError, UsageError
@@ -21,6 +23,32 @@ if TYPE_CHECKING:
 
 LOCK_NAME = "dlpu.lock"
 _SCHEMA = 1
+_IMAGE = re.compile(r"image\.([a-z0-9-]+)\.(id|reference)")
+_DIGEST = r"sha256:[0-9a-f]{64}"
+# As in schemas/lock.schema.json, which a test compares.
+_VALUES = (
+    (re.compile(r"tool"), re.compile(r"\S+")),
+    (re.compile(r"model|calibration"), re.compile(_DIGEST)),
+    (re.compile(r"toolchain\.[a-z0-9-]+"), re.compile(rf"python \d+\.\d+, {_DIGEST}")),
+    (re.compile(r"image\.[a-z0-9-]+\.id"), re.compile(_DIGEST)),
+    (re.compile(r"image\.[a-z0-9-]+\.reference"), re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:/-]*@{_DIGEST}")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedImage:
+    """An image as a lock names it; one of the two is set at least.
+
+    `id` is the image id, the digest of its configuration: what an engine calls it that built or loaded it.
+    `reference` is `<repository>@sha256:…`, the digest of its manifest: what it can be pulled by.
+    """
+
+    id: str | None = None
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.id is None and self.reference is None:
+            raise ValueError("an image is locked by its id or by its reference")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +56,30 @@ class Pins:
     """What a lock pins, as flat names and values, sorted by name.
 
     `tool` is the version of dlpubuild; `model` and `calibration` digests over staged names and contents; each
-    `toolchain.<name>` the digest of its locked environment. What a selection of targets does not use is not there.
+    `toolchain.<name>` the digest of its locked environment; `image.<name>.id` and `image.<name>.reference` the image
+    that it runs in. What a selection of targets does not use is not there.
     """
 
     values: Mapping[str, str]
+
+    @property
+    def images(self) -> Mapping[str, LockedImage]:
+        """The images by the name of their toolchain, sorted."""
+        found: dict[str, dict[str, str]] = {}
+        for key, value in self.values.items():
+            if match := _IMAGE.fullmatch(key):
+                found.setdefault(match[1], {})[match[2]] = value
+        return MappingProxyType({name: LockedImage(**found[name]) for name in sorted(found)})
+
+    def with_images(self, images: Mapping[str, LockedImage]) -> Pins:
+        """Return these pins with `images` in place of those that are there."""
+        values = {key: value for key, value in self.values.items() if not _IMAGE.fullmatch(key)}
+        for name, image in images.items():
+            if image.id is not None:
+                values[f"image.{name}.id"] = image.id
+            if image.reference is not None:
+                values[f"image.{name}.reference"] = image.reference
+        return Pins(values=dict(sorted(values.items())))
 
     def encode(self) -> bytes:
         """Return the text of the lock file."""
@@ -55,9 +103,13 @@ def pins_of(project: Project, tool_version: str) -> Pins:
     values = {"tool": tool_version, "model": files_digest(project.model.files)}
     if project.calibration is not None:
         values["calibration"] = files_digest(project.calibration.files, project.calibration.indices)
+    images = {}
     for name, pin in project.toolchains.items():
-        values[f"toolchain.{name}"] = f"python {pin.python}, sha256:{pin.lock_sha256}"
-    return Pins(values=dict(sorted(values.items())))
+        if pin.image is None or not pin.image.is_own:
+            values[f"toolchain.{name}"] = f"python {pin.python}, sha256:{pin.lock_sha256}"
+        if pin.image is not None:
+            images[name] = LockedImage(id=pin.image.id, reference=pin.image.reference)
+    return Pins(values=values).with_images(images)
 
 
 def files_digest(files: Iterable[SourceFile], rows: Iterable[int] = ()) -> str:
@@ -84,9 +136,19 @@ def read_pins(path: Path) -> Pins:
     if not isinstance(document, dict) or document.get("schema") != _SCHEMA:
         raise UsageError(ErrorCode.PATH_KIND, "is not a lock file of this version", location=place, hint=hint)
     pins = document.get("pins")
-    if not isinstance(pins, dict) or not all(isinstance(value, str) for value in pins.values()):
+    if not isinstance(pins, dict):
         raise UsageError(ErrorCode.PATH_KIND, "holds no pins", location=place, hint=hint)
+    for name, value in sorted(pins.items()):
+        if not _is_pin(name, value):
+            message = f"holds a pin that this version does not know: {json.dumps({name: value}, ensure_ascii=False)}"
+            raise UsageError(ErrorCode.PATH_KIND, message, location=place, hint=hint)
     return Pins(values=dict(sorted(pins.items())))
+
+
+def _is_pin(name: str, value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    return any(names.fullmatch(name) and values.fullmatch(value) for names, values in _VALUES)
 
 
 def differences(locked: Pins, found: Pins) -> tuple[Difference, ...]:

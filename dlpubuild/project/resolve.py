@@ -6,7 +6,6 @@ tells every fault at once. Nothing is run, fetched or written here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -21,10 +20,9 @@ from dlpubuild.project.model import KnownSignature, Project
 from dlpubuild.project.model_source import resolve_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
 from dlpubuild.targets.model import Target
-from dlpubuild.toolchains.pins import load_pin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dlpubuild.manifest.model import Manifest, TargetSection
     from dlpubuild.project.faults import Memo
@@ -33,26 +31,19 @@ if TYPE_CHECKING:
     from dlpubuild.toolchains.pins import ToolchainPin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """The kind of machine steps run on, in the words of `platform`: `x86_64` and `linux`."""
-
-    machine: str
-    system: str
-
-
 def resolve_project(
     manifest: Manifest,
     socs: Mapping[str, Soc],
     *,
     selected: Sequence[str],
     memo: Memo,
-    machine: Machine,
+    pin_of: Callable[[str], ToolchainPin],
     every_image: bool = False,
 ) -> Project:
     """Return the project that `manifest` describes, with the targets named in `selected`, in manifest order.
 
     Args:
+        pin_of: returns the pin of a toolchain by its name, or raises a ToolchainError.
         every_image: decode every calibration image, not only those picked (`dlpubuild check`).
 
     Raises:
@@ -63,7 +54,7 @@ def resolve_project(
     paths = project_paths(manifest.folder, manifest.project.allow_outside)
     sections = [section for section in manifest.targets if section.soc in selected]
     targets = [target for section in sections if (target := _target(faults, section, socs)) is not None]
-    toolchains = _toolchains(faults, targets, machine)
+    toolchains = _toolchains(faults, targets, pin_of)
     resolved = resolve_model(faults, paths, memo)
     signature = resolved[1] if resolved else KnownSignature()
     inputs = settle_inputs(faults, signature)
@@ -154,7 +145,9 @@ def _allowed(faults: Faults, path: str, value: str, allowed: Sequence[str], soc:
         )
 
 
-def _toolchains(faults: Faults, targets: Sequence[Target], machine: Machine) -> Mapping[str, ToolchainPin]:
+def _toolchains(
+    faults: Faults, targets: Sequence[Target], pin_of: Callable[[str], ToolchainPin]
+) -> Mapping[str, ToolchainPin]:
     pins: dict[str, ToolchainPin] = {}
     refused: set[str] = set()
     for target in targets:
@@ -162,7 +155,7 @@ def _toolchains(faults: Faults, targets: Sequence[Target], machine: Machine) -> 
         if name in pins or name in refused or name not in target.soc.allowed_toolchain:
             continue
         try:
-            pins[name] = load_pin(name, machine=machine.machine, system=machine.system)
+            pins[name] = pin_of(name)
         except ToolchainError as error:
             refused.add(name)
             faults.add(error.code, f"target.{target.name}", error.message, error.hint)
@@ -211,12 +204,22 @@ def _refuse_what_comes_later(faults: Faults, toolchains: Mapping[str, ToolchainP
                 'use formats = ["bundle"]',
             )
     for section in faults.manifest.toolchains:
-        if section.name in toolchains:
+        pin = toolchains.get(section.name)
+        if pin is None:
+            continue
+        if section.path is not None:
             faults.add(
                 ErrorCode.TOOLCHAIN,
-                f"toolchain.{section.name}",
-                "a toolchain of your own cannot be used by this version yet",
-                f"remove this table to build with the pinned one: {toolchains[section.name].title}",
+                f"toolchain.{section.name}.path",
+                "a toolchain installed in a folder cannot be used by this version yet",
+                f"name a container image, or remove this table to build with the pinned one: {pin.title}",
+            )
+        elif pin.image is None:
+            faults.add(
+                ErrorCode.TOOLCHAIN,
+                f"toolchain.{section.name}.image",
+                "a container image needs a container engine, and this command uses none",
+                "use --executor docker (dlpubuild doctor says which engine answers), or remove this table",
             )
 
 

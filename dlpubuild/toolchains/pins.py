@@ -48,15 +48,26 @@ _TENSORFLOW_ENVIRONMENT = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePin:
-    """The container image of a toolchain.
+    """The container image of a toolchain; at least one of `id` and `reference` is set.
 
-    `name` is how a container engine knows it: `<repository>@sha256:…` where a manifest or lock names it by the digest
-    of its manifest, else the image id, `sha256:…`, which is the digest of its configuration. `is_own` is true for an
-    image that the project brings: nothing is known of what is in it.
+    `id` is the image id (`sha256:…`), the digest of its configuration; `reference` is `<repository>@sha256:…`, the
+    digest of its manifest, by which it can be pulled. `is_own` is true for an image that the project brings: nothing
+    is known of what is in it. `origin` says to a person where the pin comes from.
     """
 
-    name: str
+    id: str | None = None
+    reference: str | None = None
     is_own: bool = False
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        if self.id is None and self.reference is None:
+            raise ValueError("an image is pinned by its id or by its reference")
+
+    @property
+    def name(self) -> str:
+        """What names the content in an action: the reference where there is one, as a cluster knows no image ids."""
+        return self.reference or self.id or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +92,8 @@ class ToolchainPin:
     def platform(self) -> tuple[tuple[str, str], ...]:
         """Platform properties of an action that runs here, sorted by name."""
         if self.image is not None:
-            # Buildbarn, BuildBuddy and buildbox-casd take the name of an image with the scheme docker://.
-            scheme = "docker://" if "@" in self.image.name else ""
+            # Servers of the Remote Execution API take the name of an image with the scheme docker://.
+            scheme = "docker://" if self.image.reference else ""
             return (
                 ("ISA", self.isa),
                 ("OSFamily", "linux"),

@@ -15,10 +15,10 @@ import pytest
 
 from dlpubuild.errors import ErrorCode, ManifestError
 from dlpubuild.manifest.load import load_manifest
-from dlpubuild.project.resolve import Machine, resolve_project
+from dlpubuild.project.resolve import resolve_project
 from dlpubuild.resources import templates_dir
 from dlpubuild.targets.load import load_socs
-from dlpubuild.toolchains.pins import ToolchainPin
+from dlpubuild.toolchains.pins import ToolchainPin, load_pin
 from tests.doubles.memo import MemoryMemo
 from tests.factories.image_factory import image_bytes
 from tests.factories.model_factory import classifier, keras_archive
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from dlpubuild.project.faults import Memo
     from dlpubuild.project.model import Project
 
-MACHINE = Machine(machine="x86_64", system="linux")
+
+
+def load_linux_pin(name: str) -> ToolchainPin:
+    """Return a toolchain's pin for Linux on x86-64, whatever the tests run on."""
+    return load_pin(name, machine="x86_64", system="linux")
+
+
 CALIBRATION = '[calibration]\ndata = "data"\n'
 PIN = ToolchainPin(
     name="tf2",
@@ -86,7 +92,7 @@ def resolve(manifest: Path, *, memo: Memo | None = None, every_image: bool = Fal
         load_socs(folders, trusted=templates_dir()),
         selected=[target.soc for target in loaded.targets],
         memo=memo or MemoryMemo(),
-        machine=MACHINE,
+        pin_of=load_linux_pin,
         every_image=every_image,
     )
 

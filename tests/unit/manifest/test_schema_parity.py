@@ -59,6 +59,7 @@ SECTIONS = {
     "verify": (model.VerifySection, property_of(SCHEMA, "verify")),
     "target.<template>": (model.TargetSection, SCHEMA["$defs"]["template-target"]),
     "toolchain.<name>": (model.ToolchainSection, SCHEMA["$defs"]["toolchain"]),
+    "limits": (model.LimitsSection, property_of(SCHEMA, "limits")),
     "package": (model.PackageSection, property_of(SCHEMA, "package")),
     "package.acap": (model.AcapSection, property_of(property_of(SCHEMA, "package"), "acap")),
 }

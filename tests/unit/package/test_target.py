@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from dlpubuild.plan.model import PlannedTarget
 from dlpubuild.plan.planner import plan_build
 from dlpubuild.project.model import Project
 from dlpubuild.tflite.read import read_model
+from dlpubuild.toolchains.pins import ImagePin
 from tests.doubles.memo import MemoryMemo
 from tests.factories.model_factory import classifier, keras_archive
 from tests.factories.small_projects import CALIBRATION, resolve, write_project
@@ -81,6 +83,26 @@ def test_a_model_that_fits_becomes_a_package(packing: Packing, tmp_path: Path) -
     told = model_json(done)
     assert told["toolchain"]["tensorflow"] == "2.19.1"
     assert told["inputs"][0]["name"] == "image"
+
+
+def test_a_package_made_in_an_image_is_told_by_what_is_known_of_it(packing: Packing, tmp_path: Path) -> None:
+    """The tool's own image holds what its lock says; of a project's image only the reference is known."""
+    made = project(tmp_path, "[target.cpu]\n")
+    pin = made.toolchains["tf2"]
+
+    def told(image: ImagePin) -> object:
+        inside = replace(made, toolchains=MappingProxyType({"tf2": replace(pin, image=image)}))
+        return model_json(packing.pack(inside, FLOAT, "cpu"))["toolchain"]
+
+    lock = {"name": "tf2", "tensorflow": "2.19.1", "lock-sha256": pin.lock_sha256, "image": None}
+    assert told(ImagePin(id="sha256:" + "a" * 64)) == lock
+    reference = "r.example/own@sha256:" + "b" * 64
+    assert told(ImagePin(reference=reference, is_own=True)) == {
+        "name": "tf2",
+        "tensorflow": None,
+        "lock-sha256": None,
+        "image": reference,
+    }
 
 
 def test_a_package_that_lies_there_is_left_alone(packing: Packing, tmp_path: Path) -> None:

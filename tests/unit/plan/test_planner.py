@@ -22,7 +22,7 @@ from dlpubuild.targets.model import Soc
 from tests.doubles.memo import MemoryMemo
 from tests.factories.image_factory import image_bytes
 from tests.factories.model_factory import classifier, keras_archive
-from tests.factories.small_projects import CALIBRATION, MACHINE, PIN, pinned, resolve, write_project
+from tests.factories.small_projects import CALIBRATION, PIN, load_linux_pin, pinned, resolve, write_project
 
 ALL = '[target.artpec8]\n[target.artpec9]\n[target.cpu]\nquantization = "int8"\n'
 
@@ -179,7 +179,7 @@ def test_a_key_is_a_digest_over_all_that_a_step_is_made_of(
 def test_only_selected_targets_are_planned(tmp_path: Path) -> None:
     manifest = load_manifest(write_project(tmp_path, CALIBRATION + ALL))
     socs = load_socs([templates_dir()], trusted=templates_dir())
-    project = resolve_project(manifest, socs, selected=["artpec9"], memo=MemoryMemo(), machine=MACHINE)
+    project = resolve_project(manifest, socs, selected=["artpec9"], memo=MemoryMemo(), pin_of=load_linux_pin)
     assert [step.name for step in plan_build(project).steps] == ["import", "calibrate", "quantize"]
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import tempfile
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
+import jsonschema
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dlpubuild.errors import ErrorCode, OutOfDateError, UsageError
-from dlpubuild.project.lock import Difference, Pins, differences, pins_of, read_pins, require_equal
+from dlpubuild.project.lock import Difference, LockedImage, Pins, differences, pins_of, read_pins, require_equal
+from dlpubuild.resources import schema_path
+from dlpubuild.toolchains.pins import ImagePin
 from tests.factories.image_factory import image_bytes
-from tests.factories.small_projects import CALIBRATION, pinned, resolve, write_project
+from tests.factories.small_projects import CALIBRATION, PIN, pinned, resolve, write_project
 
 TOML = CALIBRATION + "[target.artpec8]\n[target.cpu]\n"
 
@@ -113,3 +122,57 @@ def test_a_file_that_is_no_lock_is_a_usage_error(tmp_path: Path, data: bytes | N
         read_pins(tmp_path / "dlpu.lock")
     assert caught.value.code is code
     assert caught.value.hint
+
+
+def test_images_are_read_back_and_replaced() -> None:
+    digest = "sha256:" + "a" * 64
+    tf2, tf1 = LockedImage(id=digest), LockedImage(id=digest, reference=f"r.example/tf1@{digest}")
+    locked = Pins(values={"tool": "1"}).with_images({"tf2": tf2, "tf1": tf1})
+    assert locked.images == {"tf1": tf1, "tf2": tf2}
+    assert list(locked.values) == ["image.tf1.id", "image.tf1.reference", "image.tf2.id", "tool"]
+    assert locked.with_images({"tf2": tf2}).images == {"tf2": tf2}
+
+
+def test_a_project_in_containers_has_a_pin_for_each_image(tmp_path: Path) -> None:
+    digest = "sha256:" + "b" * 64
+    project = pinned(resolve(write_project(tmp_path, "[target.cpu]\n")))
+    image = replace(PIN, image=ImagePin(id=digest))
+    found = pins_of(replace(project, toolchains=MappingProxyType({"tf2": image})), "1")
+    assert found.images == {"tf2": LockedImage(id=digest)}
+    own = replace(PIN, image=ImagePin(reference=f"r.example/own@{digest}", is_own=True))
+    found = pins_of(replace(project, toolchains=MappingProxyType({"tf2": own})), "1")
+    assert found.images == {"tf2": LockedImage(reference=f"r.example/own@{digest}")}
+    assert "toolchain.tf2" not in found.values, "nothing is known of what is in it"
+
+
+@settings(derandomize=True, database=None, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["tool", "model", "calibration", "toolchain.tf2", "image.tf2.id", "image.tf2.reference", "x"]),
+        st.sampled_from(
+            [
+                "0.1.0",
+                "",
+                "sha256:" + "c" * 64,
+                "sha256:" + "C" * 64,
+                "python 3.11, sha256:" + "c" * 64,
+                "r.example:5000/a/b@sha256:" + "c" * 64,
+                "r.example/a:latest",
+                7,
+            ]
+        ),
+    )
+)
+def test_what_is_read_is_what_the_schema_describes(values: dict[str, object]) -> None:
+    schema = json.loads(schema_path("lock").read_text(encoding="utf-8"))
+    document = {"schema": 1, "pins": values}
+    is_valid = jsonschema.Draft202012Validator(schema).is_valid(document)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "dlpu.lock")
+        path.write_text(json.dumps(document), encoding="utf-8")
+        try:
+            read_pins(path)
+        except UsageError:
+            assert not is_valid
+        else:
+            assert is_valid

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 
 from dlpubuild.errors import ErrorCode, ManifestError
 from dlpubuild.manifest.load import load_manifest
-from dlpubuild.project.resolve import Machine, notes_on, resolve_project
+from dlpubuild.project.resolve import notes_on, resolve_project
 from dlpubuild.resources import templates_dir
 from dlpubuild.targets.load import load_socs
+from dlpubuild.toolchains.pins import ImagePin, load_pin
 from tests.doubles.memo import MemoryMemo
 from tests.factories.small_projects import (
     CALIBRATION,
-    MACHINE,
     fault,
     line_of,
+    load_linux_pin,
     problems,
     resolve,
     write_project,
@@ -59,7 +60,7 @@ def test_targets_are_those_selected_in_the_order_of_the_manifest(tmp_path: Path)
     manifest = load_manifest(
         write_project(tmp_path, CALIBRATION + "[target.cpu]\n[target.artpec9]\n[target.artpec8]\n")
     )
-    project = resolve_project(manifest, SOCS, selected=["artpec8", "cpu"], memo=MemoryMemo(), machine=MACHINE)
+    project = resolve_project(manifest, SOCS, selected=["artpec8", "cpu"], memo=MemoryMemo(), pin_of=load_linux_pin)
     assert [target.name for target in project.targets] == ["cpu", "artpec8"]
 
 
@@ -82,7 +83,7 @@ def test_a_soc_that_is_not_known_is_refused_with_the_known_ones(tmp_path: Path) 
     manifest = load_manifest(write_project(tmp_path, CALIBRATION + "[target.artpec8]\n"))
     with pytest.raises(ManifestError) as caught:
         resolve_project(
-            manifest, {"artpec9": SOCS["artpec9"]}, selected=["artpec8"], memo=MemoryMemo(), machine=MACHINE
+            manifest, {"artpec9": SOCS["artpec9"]}, selected=["artpec8"], memo=MemoryMemo(), pin_of=load_linux_pin
         )
     (problem,) = caught.value.problems
     assert (problem.code, problem.path) == (ErrorCode.UNKNOWN_VALUE, "target.artpec8")
@@ -96,9 +97,22 @@ def test_a_toolchain_that_cannot_run_yet_is_refused(tmp_path: Path) -> None:
 
 def test_a_toolchain_of_the_users_own_is_refused_and_not_passed_over(tmp_path: Path) -> None:
     manifest = write_project(tmp_path, '[target.cpu]\n[toolchain.tf2]\npath = "venv"\n')
-    assert fault(manifest) == (ErrorCode.TOOLCHAIN, "toolchain.tf2", line_of(manifest, "[toolchain.tf2]"))
+    assert fault(manifest) == (ErrorCode.TOOLCHAIN, "toolchain.tf2.path", line_of(manifest, "path ="))
     unused = write_project(tmp_path, '[target.cpu]\n[toolchain.ambarella]\npath = "/opt/ambarella"\n')
     assert resolve(unused).targets
+
+
+def test_an_image_is_refused_where_no_engine_is_used(tmp_path: Path) -> None:
+    manifest = write_project(tmp_path, f'[target.cpu]\n[toolchain.tf2]\nimage = "r.example/tf2@sha256:{"a" * 64}"\n')
+    assert fault(manifest) == (ErrorCode.TOOLCHAIN, "toolchain.tf2.image", line_of(manifest, "image ="))
+
+
+def test_an_image_of_the_users_own_is_the_toolchain_where_an_engine_is_used(tmp_path: Path) -> None:
+    reference = f"r.example/tf2@sha256:{'a' * 64}"
+    manifest = load_manifest(write_project(tmp_path, f'[target.cpu]\n[toolchain.tf2]\nimage = "{reference}"\n'))
+    own = replace(load_linux_pin("tf2"), image=ImagePin(reference=reference, is_own=True))
+    project = resolve_project(manifest, SOCS, selected=["cpu"], memo=MemoryMemo(), pin_of=lambda _: own)
+    assert dict(project.toolchains["tf2"].platform)["container-image"] == f"docker://{reference}"
 
 
 def test_a_machine_without_a_locked_toolchain_is_told_once(tmp_path: Path) -> None:
@@ -109,7 +123,7 @@ def test_a_machine_without_a_locked_toolchain_is_told_once(tmp_path: Path) -> No
             SOCS,
             selected=["cpu", "artpec8"],
             memo=MemoryMemo(),
-            machine=Machine(machine="riscv64", system="plan9"),
+            pin_of=lambda name: load_pin(name, machine="riscv64", system="plan9"),
         )
     assert [(each.code, each.path) for each in caught.value.problems] == [(ErrorCode.TOOLCHAIN, "target.cpu")]
 
@@ -124,7 +138,7 @@ def test_an_integer_target_of_the_projects_own_needs_calibration(tmp_path: Path)
     (target,) = manifest.targets
     integer = replace(manifest, targets=(replace(target, quantization="int8"),))
     with pytest.raises(ManifestError) as caught:
-        resolve_project(integer, SOCS, selected=["cpu"], memo=MemoryMemo(), machine=MACHINE)
+        resolve_project(integer, SOCS, selected=["cpu"], memo=MemoryMemo(), pin_of=load_linux_pin)
     assert [(each.code, each.path) for each in caught.value.problems] == [(ErrorCode.MISSING_KEY, "target.cpu")]
 
 
@@ -219,7 +233,7 @@ def test_any_text_as_a_path_is_found_or_a_fault_of_the_manifest(place: Path, tex
         replace(manifest, project=replace(manifest.project, license_file=text, allow_outside=(text,))),
     ):
         with pytest.raises(ManifestError) as caught:
-            resolve_project(changed, SOCS, selected=["artpec8"], memo=MemoryMemo(), machine=MACHINE)
+            resolve_project(changed, SOCS, selected=["artpec8"], memo=MemoryMemo(), pin_of=load_linux_pin)
         for problem in caught.value.problems:
             assert problem.location.line
             assert problem.message
