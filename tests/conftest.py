@@ -1,4 +1,4 @@
-"""What all tests share: the `--update-golden` option, a clean environment, and the real toolchain."""
+"""What all tests share: the `--update-golden` option, a clean environment, the real toolchain and a real engine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from dlpubuild.toolchains.pins import load_pin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+pytest_plugins = ["tests.engine_fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,11 +47,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the user's reaches a test, and no test writes to the user's cache."""
+    """No setting of the user's reaches a test, no test writes to the user's cache, and none finds an engine by chance.
+
+    A test that wants an engine takes the fixture `engine_address` and hands it on.
+    """
     for name in sorted(os.environ):
-        if name.startswith("DLPU_") or name in {"SOURCE_DATE_EPOCH", "NO_COLOR", "FORCE_COLOR", "DOCKER_HOST"}:
+        if name.startswith(("DLPU_", "DOCKER_")) or name in {"SOURCE_DATE_EPOCH", "NO_COLOR", "FORCE_COLOR"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("DLPU_CACHE_DIR", str(tmp_path / "dlpu-cache"))
+    # Else `auto`, and what asks for an engine, would look for the sockets of this machine.
+    monkeypatch.setenv("DLPU_EXECUTOR", "local")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
 
 
 @pytest.fixture(scope="session")

@@ -63,10 +63,12 @@ class Executor(Protocol):
         A command that fails gives a result with its exit code and no outputs.
 
         Raises:
-            StepFailedError: it ran out of time, or left something that is not a declared file.
+            StepFailedError: it ran out of time or memory, or left something that is not a declared file.
             BlobMissingError: an input is missing from the store, or was damaged.
             DlpuError: a file of the project changed since its digest was taken, or cannot be read any more.
             ToolchainError: the toolchain is missing and cannot be had.
+            EngineMissingError: the container engine refuses, or was lost.
+            UsageError: the executor cannot give what the limits ask for.
             StoreError: the cache folder cannot be written.
             InterruptedBuildError: `run.cancelled` was set.
         """

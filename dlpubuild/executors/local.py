@@ -19,8 +19,9 @@ from typing import IO, TYPE_CHECKING
 
 from dlpubuild.cas.action import ActionResult
 from dlpubuild.cas.faults import store_faults
-from dlpubuild.errors import ErrorCode, InterruptedBuildError, StepFailedError
+from dlpubuild.errors import ErrorCode, StepFailedError
 from dlpubuild.executors.staging import collect_outputs, scratch_folder, stage
+from dlpubuild.executors.watching import POLL_S, Output, check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
 
 # Where an image has its environment; the first entry of every action's PATH.
 IMAGE_ENVIRONMENT = "/opt/tc"
-_POLL_S = 0.1
 _READ_BYTES = 1 << 16
 _PIPE_BYTES = 1 << 20
-_LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,7 @@ def _run_command(bound: BoundAction, root: Path, temporary: Path, environment: P
                 ErrorCode.STEP_FAILED, f"{bound.mnemonic} could not be started: {error}", log=str(run.log)
             ) from error
         try:
-            _follow(process, _Output(log=log, observe=run.observe), lambda: _check_limits(deadline, bound, run))
+            _follow(process, Output(log=log, observe=run.observe), lambda: check_limits(deadline, bound, run))
         finally:
             _kill_group(process)
             code = process.wait()
@@ -133,25 +132,7 @@ def _variables(wanted: Mapping[str, str], environment: Path, temporary: Path) ->
     return result
 
 
-@dataclass(slots=True)
-class _Output:
-    """Takes standard output as it comes: into the log, and line by line to the observer."""
-
-    log: IO[bytes]
-    observe: Callable[[str], None]
-    rest: bytes = b""
-
-    def take(self, chunk: bytes) -> None:
-        self.log.write(chunk)
-        *lines, self.rest = (self.rest + chunk).split(b"\n")
-        for line in lines:
-            self.observe(line.decode("utf-8", "replace"))
-        if len(self.rest) > _LINE_BYTES:
-            # No event is as long: it is log text, and the log has it.
-            self.rest = b""
-
-
-def _follow(process: subprocess.Popen[bytes], output: _Output, check_limits: Callable[[], None]) -> None:
+def _follow(process: subprocess.Popen[bytes], output: Output, check: Callable[[], None]) -> None:
     """Pass on what the process writes until it ends; its children's output as long as it runs."""
     stream = process.stdout
     if stream is None:
@@ -159,8 +140,8 @@ def _follow(process: subprocess.Popen[bytes], output: _Output, check_limits: Cal
     with selectors.DefaultSelector() as selector, stream:
         selector.register(stream, selectors.EVENT_READ)
         while True:
-            check_limits()
-            is_ready = selector.select(timeout=_POLL_S)
+            check()
+            is_ready = selector.select(timeout=POLL_S)
             if _has_ended(process):
                 # A grandchild may hold the pipe open, even write to it for ever; the step itself is over.
                 _kill_group(process)
@@ -171,35 +152,23 @@ def _follow(process: subprocess.Popen[bytes], output: _Output, check_limits: Cal
     # The step closed its output: mostly it ends within a millisecond.
     pause_s = 0.001
     while not _has_ended(process):
-        check_limits()
+        check()
         time.sleep(pause_s)
-        pause_s = min(2 * pause_s, _POLL_S)
+        pause_s = min(2 * pause_s, POLL_S)
 
 
-def _read(stream: IO[bytes], output: _Output) -> bool:
+def _read(stream: IO[bytes], output: Output) -> bool:
     """Pass on what can be read; False at the end."""
     chunk = os.read(stream.fileno(), _READ_BYTES)
     output.take(chunk)
     return bool(chunk)
 
 
-def _drain(stream: IO[bytes], selector: selectors.BaseSelector, output: _Output) -> None:
+def _drain(stream: IO[bytes], selector: selectors.BaseSelector, output: Output) -> None:
     """Pass on what is left in the pipe, and no more than a pipe can hold."""
     for _ in range(_PIPE_BYTES // _READ_BYTES):
         if not selector.select(timeout=0) or not _read(stream, output):
             return
-
-
-def _check_limits(deadline: float, bound: BoundAction, run: Run) -> None:
-    if run.cancelled.is_set():
-        raise InterruptedBuildError(ErrorCode.INTERRUPTED, "interrupted")
-    if time.monotonic() > deadline:
-        raise StepFailedError(
-            ErrorCode.STEP_TIMEOUT,
-            f"{bound.mnemonic} was stopped after {bound.action.timeout_s:g} s, its timeout",
-            hint="use fewer calibration samples or a faster machine, or raise the step's timeout in a template",
-            log=str(run.log),
-        )
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,7 +35,8 @@ def scratch_folder(root: Path) -> Iterator[Path]:
     """A new folder below `root` for the time of a `with` block."""
     with leased(root) as lease:
         folder = Path(lease.path + _SUFFIX)
-        folder.mkdir()
+        # A step may leave programs that run with our rights; nobody else is to find them.
+        folder.mkdir(mode=0o700)
         try:
             yield folder
         finally:
@@ -56,14 +56,50 @@ def sweep_scratch(root: Path) -> int:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a scratch folder, whatever modes a step gave to folders in it; what stays the next build sweeps."""
-    for parent, folders, _ in os.walk(folder):
-        for name in folders:
-            path = Path(parent, name)
-            if not path.is_symlink():
-                with suppress(OSError):
-                    path.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a scratch folder, whatever modes a step gave to folders in it, and however deep it nested them.
+
+    What cannot be removed stays for the next build to sweep. Links are not followed.
+    """
+    number = 0
+    with suppress(OSError):
+        waiting = [str(folder)] if stat.S_ISDIR(os.lstat(folder).st_mode) else []
+        emptied: list[str] = []
+        while waiting:
+            current = waiting.pop()
+            emptied.append(current)
+            for path in _emptied(current):
+                # Brought up to the top: a path as deep as the step made it can be longer than the kernel takes.
+                number += 1
+                waiting.append(_moved(path, f"{folder}/{number}.removed") if current != str(folder) else path)
+        for path in reversed(emptied):
+            with suppress(OSError):
+                os.rmdir(path)  # noqa: PTH106  # text paths throughout: there can be a hundred thousand
+
+
+def _emptied(folder: str) -> list[str]:
+    """Remove all from `folder` but the folders in it, and return their paths."""
+    kept = []
+    with suppress(OSError):
+        os.chmod(folder, stat.S_IRWXU)  # noqa: PTH101  # as above
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    kept.append(entry.path)
+                else:
+                    with suppress(OSError):
+                        os.unlink(entry.path)  # noqa: PTH108  # as above
+    return kept
+
+
+def _moved(path: str, target: str) -> str:
+    """Rename a folder to `target` where that can be done, and return where it is now."""
+    try:
+        # A folder that may not be written cannot change its parent either.
+        os.chmod(path, stat.S_IRWXU)  # noqa: PTH101  # as above
+        os.rename(path, target)  # noqa: PTH104  # as above
+    except OSError:
+        return path
+    return target
 
 
 def stage(bound: BoundAction, store: Store, folder: Path) -> None:
@@ -125,22 +161,38 @@ def collect_outputs(bound: BoundAction, store: Store, folder: Path, log: Path) -
     return tuple(_collect(bound, store, folder, path, log) for path in bound.command.output_paths)
 
 
-def _collect(bound: BoundAction, store: Store, folder: Path, path: str, log: Path) -> OutputFile:
+def check_output(bound: BoundAction, folder: Path, path: str, log: Path) -> os.stat_result:
+    """Return what the file system says of an output: a plain file, in folders below `folder` that are no links.
+
+    Raises:
+        StepFailedError: it is missing, or is anything else.
+    """
     parts: Sequence[str] = path.split("/")
-    for depth in range(1, len(parts) + 1):
-        current = folder.joinpath(*parts[:depth])
-        try:
-            mode = os.lstat(current).st_mode
-        except FileNotFoundError:
-            raise _bad_output(bound, path, "was not written", log) from None
-        if not (stat.S_ISREG(mode) if depth == len(parts) else stat.S_ISDIR(mode)):
-            raise _bad_output(bound, path, "is not a plain file", log)
-    current = folder / path
-    executable = bool(current.stat().st_mode & stat.S_IXUSR)
-    return OutputFile(path=path, digest=store.put_file(current, move=True), is_executable=executable)
+    for depth in range(1, len(parts)):
+        if not stat.S_ISDIR(_look_at(bound, folder.joinpath(*parts[:depth]), path, log).st_mode):
+            raise bad_output(bound, path, "is not a plain file", log)
+    state = _look_at(bound, folder / path, path, log)
+    if not stat.S_ISREG(state.st_mode):
+        raise bad_output(bound, path, "is not a plain file", log)
+    return state
 
 
-def _bad_output(bound: BoundAction, path: str, what: str, log: Path) -> StepFailedError:
+def _look_at(bound: BoundAction, place: Path, path: str, log: Path) -> os.stat_result:
+    try:
+        return os.lstat(place)
+    except FileNotFoundError:
+        raise bad_output(bound, path, "was not written", log) from None
+    except PermissionError:
+        raise bad_output(bound, path, "lies in a folder that the step closed", log) from None
+
+
+def _collect(bound: BoundAction, store: Store, folder: Path, path: str, log: Path) -> OutputFile:
+    executable = bool(check_output(bound, folder, path, log).st_mode & stat.S_IXUSR)
+    return OutputFile(path=path, digest=store.put_file(folder / path, move=True), is_executable=executable)
+
+
+def bad_output(bound: BoundAction, path: str, what: str, log: Path) -> StepFailedError:
+    """Return the error for an output of which `what` is to be said."""
     return StepFailedError(
         ErrorCode.STEP_OUTPUT, f"{bound.mnemonic} ended without an error, but its output {path} {what}", log=str(log)
     )

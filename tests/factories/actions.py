@@ -27,8 +27,9 @@ def make_action(
     outputs: Sequence[str] = (RESULT,),
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 30.0,
+    arguments: Sequence[str] = ("python", "src/step.py"),
 ) -> BoundAction:
-    """Return the action `python src/step.py`.
+    """Return the action `python src/step.py`, or the one that `arguments` name.
 
     Args:
         script: the text of `src/step.py`.
@@ -45,7 +46,7 @@ def make_action(
     files |= {path: InputFile(digest) for path, digest in (stored or {}).items()}
     tree = build_input_tree(files)
     command = Command(
-        arguments=("python", "src/step.py"),
+        arguments=tuple(arguments),
         environment=ENVIRONMENT if environment is None else environment,
         output_paths=tuple(outputs),
         platform={"OSFamily": "linux"},

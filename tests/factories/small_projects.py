@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from dlpubuild.project.model import Project
 
 
-
 def load_linux_pin(name: str) -> ToolchainPin:
     """Return a toolchain's pin for Linux on x86-64, whatever the tests run on."""
     return load_pin(name, machine="x86_64", system="linux")
