@@ -24,6 +24,7 @@ from dlpubuild.executors.docker.container import (
 from dlpubuild.executors.docker.image import RunImage, ToolchainMount
 from dlpubuild.executors.docker.limits import Limits, SettledLimits, settle_limits, size
 from dlpubuild.executors.docker.refusals import RefusedError, refusal
+from dlpubuild.executors.docker.sweep import is_abandoned
 
 GIB = 1 << 30
 ADDRESS = EngineAddress(url="unix:///e.sock", source="a test")
@@ -171,7 +172,7 @@ ALIVE = frozenset({"alive"})
 
 
 @pytest.mark.parametrize(
-    ("owner", "lease", "expires", "is_abandoned"),
+    ("owner", "lease", "expires", "expected"),
     [
         ("me", "alive", "2000", False),
         ("me", "alive", "0", False),  # the machine slept
@@ -187,7 +188,7 @@ ALIVE = frozenset({"alive"})
     ],
 )
 def test_only_containers_that_nobody_waits_for_are_abandoned(
-    owner: str, lease: str, expires: str, is_abandoned: bool
+    owner: str, lease: str, expires: str, expected: bool
 ) -> None:
     labels = {OWNER_LABEL: owner, LEASE_LABEL: lease, EXPIRES_LABEL: expires}
-    assert is_abandoned(labels, "me", ALIVE, now_s=1000) is is_abandoned
+    assert is_abandoned(labels, "me", ALIVE, now_s=1000) is expected

@@ -196,7 +196,7 @@ entries = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(entries, max_size=8))
 def test_only_declared_plain_files_ever_come_out(
     tmp_path_factory: pytest.TempPathFactory, members: list[Entry]
