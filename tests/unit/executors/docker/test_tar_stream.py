@@ -6,7 +6,7 @@ import io
 import tarfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlpubuild.executors.docker.tar_stream import Kind, TarFaultError, TarStream
@@ -208,6 +208,7 @@ names = st.lists(
 ).map("/".join)
 
 
+@settings(derandomize=True, database=None, deadline=None)
 @given(
     st.lists(st.tuples(names, st.binary(max_size=1500), st.integers(0, 0o7777)), max_size=8),
     st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
@@ -228,6 +229,7 @@ def test_every_archive_is_read_as_python_reads_it(
     assert [content for _, content in found] == [content for _, content, _ in files]
 
 
+@settings(derandomize=True, database=None, deadline=None)
 @given(st.data())
 def test_a_damaged_archive_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
     good = bytearray(
