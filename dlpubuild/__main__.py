@@ -15,7 +15,10 @@ def main() -> NoReturn:
         from dlpubuild.cli import main as run  # noqa: PLC0415 - see above
 
         run()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # Before 3.12 Python wraps what is raised while a class is made, as while a module is imported.
+        if isinstance(error, RuntimeError) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
         sys.stderr.write("interrupted\n")
         sys.exit(130)
 

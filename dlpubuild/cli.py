@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from dlpubuild import __version__
-from dlpubuild.commands import cache, toolchain
+from dlpubuild.commands import cache, image, toolchain
 from dlpubuild.commands.build import build
 from dlpubuild.commands.check import check
 from dlpubuild.commands.clean import clean
@@ -84,6 +84,7 @@ def _root(
 for command in (init, check, config, plan, render, build, inspect, lock, schema, doctor, clean):
     app.command()(command)
 app.add_typer(toolchain.app, name="toolchain")
+app.add_typer(image.app, name="image")
 app.add_typer(cache.app, name="cache")
 
 
@@ -118,7 +119,8 @@ def _invoke(argv: Sequence[str]) -> int:  # noqa: PLR0911 - one return per way t
             return _unwritable(ended.__context__)
         raise
     except Exception as error:  # noqa: BLE001 - the edge of the program
-        return _other(error)
+        # Before 3.12 Python wraps what is raised while a class is made, as while a module is imported.
+        return _interrupted() if isinstance(error.__cause__, KeyboardInterrupt) else _other(error)
     if result == ExitCode.INTERRUPTED:
         # What typer makes of Ctrl-C.
         return _interrupted()

@@ -10,7 +10,7 @@ import typer
 
 from dlpubuild.commands import options
 from dlpubuild.commands.interrupts import interruptible
-from dlpubuild.commands.wiring import choose_executor, open_memo, read_host
+from dlpubuild.commands.wiring import open_memo, read_host
 from dlpubuild.errors import DlpuError
 
 
@@ -22,6 +22,9 @@ def build(
         bool, typer.Option("--keep-going", "-k", help="After a failure, still build what does not depend on it.")
     ] = False,
     executor: options.ExecutorOption = "auto",
+    memory: options.MemoryOption = None,
+    cpus: options.CpusOption = None,
+    pids: options.PidsOption = None,
     output: options.OutputOption = None,
     step: Annotated[
         str | None,
@@ -34,29 +37,30 @@ def build(
 ) -> None:
     """Build the packages that the manifest asks for.
 
-    Steps that have run before on the same inputs are not run again, in whatever folder or project that was. The
-    toolchain is prepared when the first step needs it. Packages go to dist/<name>-<version>-<soc>.tar.gz and to a
-    folder of that name.
+    Steps that have run before on the same inputs are not run again, in whatever folder or project that was. Where no
+    container runs them, the toolchain is prepared when the first step needs it. Packages go to
+    dist/<name>-<version>-<soc>.tar.gz and to a folder of that name.
 
     \b
     Examples:
       dlpubuild build
       dlpubuild build --target artpec8 --target cpu
       dlpubuild build --keep-going --jobs 4 --output /tmp/packages
+      dlpubuild build --executor docker --memory 4GiB
       dlpubuild build --offline --locked        # a release, again
       dlpubuild build --step calibrate          # as far as this step
 
     \b
     Exit codes: 0 done, 1 a step failed or a folder cannot be written, 2 the manifest is at fault, 3 nothing selected,
-    4 not what was locked, 5 a built model is not what the SoC needs, 6 no such executor, 7 the toolchain is missing,
-    130 interrupted.
+    4 not what was locked, 5 a built model is not what the SoC needs, 6 no container engine, or it was lost, 7 the
+    toolchain or its image is missing or not what was pinned, 130 interrupted.
     """  # noqa: D301 - click wants the character itself
     from dlpubuild.commands.building import BuildRequest, run_build  # noqa: PLC0415 - `--help` needs none of it
+    from dlpubuild.commands.execution import LimitOptions  # noqa: PLC0415
     from dlpubuild.report.build import build_json, build_text, not_begun_json  # noqa: PLC0415
 
     host = read_host()
     try:
-        name = choose_executor(executor)
         request = BuildRequest(
             manifest=manifest,
             targets=tuple(target),
@@ -67,7 +71,8 @@ def build(
             offline=offline,
             locked=locked,
             quiet=quiet or as_json,
-            executor=f"{name} (auto)" if executor == "auto" else name,
+            executor=executor,
+            limits=LimitOptions(memory=memory, cpus=cpus, pids=pids),
         )
         with interruptible() as interrupts, open_memo(host) as memo:
             result = run_build(host, memo, request, interrupts)

@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
 from dlpubuild.cas.faults import BlobMissingError
+from dlpubuild.commands.execution import (
+    EngineParts,
+    choose_execution,
+    opened_engine,
+    toolchains_in_use,
+    wanted_limits,
+)
 from dlpubuild.commands.wiring import (
     DEFAULT_MANIFEST,
-    EngineParts,
     load_project,
-    make_engine,
     open_store,
     plan_project,
     read_manifest,
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 
     from dlpubuild.cas.memo import Memo
     from dlpubuild.cas.store import Store
+    from dlpubuild.commands.execution import Execution, LimitOptions
     from dlpubuild.commands.interrupts import Interrupts
     from dlpubuild.commands.wiring import Host
     from dlpubuild.engine.events import Observer
@@ -65,7 +71,7 @@ _REPAIR_ROUNDS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """What the user asked for, every option settled; `executor` is how the choice is told."""
+    """What the user asked for; `executor` and `limits` as the command line has them."""
 
     manifest: Path
     targets: tuple[str, ...]
@@ -77,6 +83,7 @@ class BuildRequest:
     locked: bool
     quiet: bool
     executor: str
+    limits: LimitOptions
 
 
 def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interrupts) -> BuildResult:
@@ -92,7 +99,9 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     manifest = read_manifest(request.manifest, memo)
     socs = read_socs(manifest, memo)
     selected, refused = _selection(manifest, socs, request)
-    project = load_project(host, memo, manifest, socs, selected)
+    toolchains = toolchains_in_use(manifest, socs, selected)
+    execution = choose_execution(host, request.executor, manifest, toolchains)
+    project = load_project(host, memo, manifest, socs, selected, pin_of=execution.pin_of)
     if request.locked:
         _require_locked(manifest, project, whole=not request.targets)
     plan = plan_project(project, memo)
@@ -110,10 +119,19 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
         quiet=request.quiet,
         clock=time.monotonic,
     ) as observe:
-        observe(Notice(text=f"executor: {request.executor}"))
+        observe(Notice(text=f"executor: {execution.told}"))
         for note in notes_on(project):
             observe(Notice(text=f"note: {note}"))
-        work = _Work(host=host, memo=memo, project=project, plan=plan, out_dir=out_dir, limits=limits, observe=observe)
+        work = _Work(
+            host=host,
+            memo=memo,
+            project=project,
+            plan=plan,
+            execution=execution,
+            out_dir=out_dir,
+            limits=limits,
+            observe=observe,
+        )
         targets, outcomes = work.run(request, interrupts)
     return BuildResult(
         plan=plan,
@@ -222,6 +240,7 @@ class _Work:
     memo: Memo
     project: Project
     plan: Plan
+    execution: Execution
     out_dir: Path
     limits: _Limits
     observe: Observer
@@ -236,9 +255,10 @@ class _Work:
             offline=request.offline,
             observe=self.observe,
             cancelled=interrupts.cancelled,
+            limits=wanted_limits(self.project.manifest.limits, request.limits),
         )
-        with store.running_build():
-            engine = make_engine(self.host, store, tuple(self.project.toolchains.values()), parts)
+        pins = tuple(self.project.toolchains.values())
+        with store.running_build(), opened_engine(self.host, store, self.execution, pins, parts) as engine:
             with interrupts.deferred():
                 outcomes = engine.run(self.plan)
             targets = self._package_all(engine, outcomes)

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 _VARIABLES = {
     "DLPU_CACHE_BUDGET": "cache.budget",
     "DLPU_CACHE_DIR": "cache.dir",
+    "DLPU_CPUS": "limits.cpus",
     "DLPU_EXECUTOR": "executor",
     "DLPU_JOBS": "jobs",
     "DLPU_LOCKED": "locked",
+    "DLPU_MEMORY": "limits.memory",
     "DLPU_OFFLINE": "offline",
     "DLPU_OUTPUT_DIR": "output",
+    "DLPU_PIDS": "limits.pids",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -10,18 +9,22 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
+from dlpubuild.commands.containers import ImageBook, tool_image
+from dlpubuild.commands.execution import connect_engine
 from dlpubuild.commands.wiring import read_socs
-from dlpubuild.errors import DlpuError
+from dlpubuild.containers.connect import describe_engine
+from dlpubuild.errors import DlpuError, EngineMissingError, ToolchainError
 from dlpubuild.report.doctor import Finding
 from dlpubuild.report.text import size_text
 from dlpubuild.toolchains.environment import environment_bytes, find_environment
 from dlpubuild.toolchains.installer import find_uv
-from dlpubuild.toolchains.pins import load_pin, toolchain_names
+from dlpubuild.toolchains.pins import image_pin, load_pin, toolchain_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dlpubuild.commands.wiring import Host
+    from dlpubuild.containers.connect import Connection
 
 # A prepared TensorFlow environment, and room for uv's downloads beside it.
 _NEEDED_BYTES = 3 << 30
@@ -37,7 +40,7 @@ def examine(host: Host) -> tuple[Finding, ...]:
         _uv(host),
         *_toolchains(host),
         Finding(topic="executor local", state="ok", found="runs steps in a hash-locked environment on this machine"),
-        _docker(host),
+        *_docker(host),
         *_targets(),
     )
 
@@ -83,7 +86,7 @@ def _toolchains(host: Host) -> Iterator[Finding]:
         except DlpuError as error:
             yield Finding(topic=topic, state="missing", found=error.message, todo=error.hint)
             continue
-        found = find_environment(pin, host.cache)
+        found = find_environment(pin, host.cache, ready=host.ready_toolchains)
         if found is None:
             yield Finding(
                 topic=topic,
@@ -106,11 +109,25 @@ def _toolchains(host: Host) -> Iterator[Finding]:
             )
 
 
-def _docker(host: Host) -> Finding:
-    where = host.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
-    there = bool(host.environ.get("DOCKER_HOST")) or os.path.exists(where)  # noqa: PTH110 - a socket's path
-    found = f"an engine may answer at {where}, " if there else "no engine found, "
-    return Finding(topic="executor docker", state="note", found=f"{found}and this version does not use one yet")
+def _docker(host: Host) -> Iterator[Finding]:
+    """The container engine, and the image of each toolchain; a machine without an engine is as good."""
+    topic = "executor docker"
+    try:
+        with connect_engine(host) as connection:
+            yield Finding(topic=topic, state="ok", found=describe_engine(connection.facts(), connection.address))
+            for name in toolchain_names():
+                yield _image(connection, name)
+    except EngineMissingError as error:
+        yield Finding(topic=topic, state="note", found=error.message, todo=error.hint)
+
+
+def _image(connection: Connection, name: str) -> Finding:
+    topic = f"image {name}"
+    try:
+        image = image_pin(name, ImageBook(connection=connection, own={}, locked={}).image_of).image
+    except ToolchainError as error:
+        return Finding(topic=topic, state="note", found=error.message, todo=f"to use containers: {error.hint}")
+    return Finding(topic=topic, state="ok", found=f"{tool_image(name)}, {image.id if image else ''}")
 
 
 def _targets() -> Iterator[Finding]:

@@ -37,8 +37,38 @@ ExecutorOption = Annotated[
     typer.Option(
         "--executor",
         metavar="NAME",
-        help="What runs the steps: auto, or local (a hash-locked Python environment on this machine).",
+        help="What runs the steps: docker (pinned container images), local (a hash-locked Python environment on this "
+        "machine), or auto: docker where an engine answers and has the images, else local.",
         envvar="DLPU_EXECUTOR",
+    ),
+]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory of one step in a container, such as 4GiB; three quarters of the engine's when left out.",
+        envvar="DLPU_MEMORY",
+    ),
+]
+CpusOption = Annotated[
+    float | None,
+    typer.Option(
+        "--cpus",
+        metavar="N",
+        min=0.01,
+        help="Cores of one step in a container, fractions allowed; all when left out.",
+        envvar="DLPU_CPUS",
+    ),
+]
+PidsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--pids",
+        metavar="N",
+        min=16,
+        help="Processes and threads of one step in a container; 4096 when left out.",
+        envvar="DLPU_PIDS",
     ),
 ]
 JobsOption = Annotated[
@@ -60,7 +90,7 @@ LockedOption = Annotated[
     bool,
     typer.Option(
         "--locked",
-        help="Refuse to build unless model, data, toolchains and tool version are those of dlpu.lock.",
+        help="Refuse to build unless model, data, toolchains, images and tool version are those of dlpu.lock.",
         envvar="DLPU_LOCKED",
     ),
 ]

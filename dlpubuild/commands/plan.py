@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from dlpubuild.commands import options
-from dlpubuild.commands.wiring import open_memo, open_project, open_store, plan_project, read_host
+from dlpubuild.commands.wiring import (
+    load_project,
+    open_memo,
+    open_store,
+    plan_project,
+    read_host,
+    read_manifest,
+    read_socs,
+    select_targets,
+)
 
 
 class PlanFormat(StrEnum):
@@ -28,6 +37,7 @@ def plan(
     output_format: Annotated[
         PlanFormat, typer.Option("--format", metavar="FORMAT", help="table, json, mermaid, dot or shell.")
     ] = PlanFormat.TABLE,
+    executor: options.ExecutorOption = "auto",
 ) -> None:
     """Print the steps of a build, and which are cached.
 
@@ -41,12 +51,17 @@ def plan(
       dlpubuild plan --format dot | dot -Tsvg > plan.svg
       dlpubuild plan --format shell > by-hand.sh
     """  # noqa: D301 - click wants the character itself
+    from dlpubuild.commands.execution import choose_execution, toolchains_in_use  # noqa: PLC0415
     from dlpubuild.engine.status import plan_status  # noqa: PLC0415
     from dlpubuild.report.plan import FORMATS, plan_table  # noqa: PLC0415
 
     host = read_host()
     with open_memo(host) as memo:
-        planned = plan_project(open_project(host, memo, manifest, target), memo)
+        read = read_manifest(manifest, memo)
+        socs = read_socs(read, memo)
+        selected = select_targets(read, socs, target)
+        execution = choose_execution(host, executor, read, toolchains_in_use(read, socs, selected))
+        planned = plan_project(load_project(host, memo, read, socs, selected, pin_of=execution.pin_of), memo)
     statuses = plan_status(planned, open_store(host))
     if output_format is PlanFormat.TABLE:
         sys.stdout.write(plan_table(planned, statuses, colored=host.colors_on(sys.stdout)))

@@ -41,7 +41,7 @@ def list_toolchains(as_json: options.JsonOption = False) -> None:
     rows = []
     for name in toolchain_names():
         pin = _pin(host, name)
-        found = find_environment(pin, host.cache)
+        found = find_environment(pin, host.cache, ready=host.ready_toolchains)
         rows.append(
             {
                 "name": name,
@@ -94,6 +94,7 @@ def prepare(
         environment = prepare_environment(
             _pin(host, name),
             host.cache,
+            ready=host.ready_toolchains,
             offline=offline,
             variables=host.environ,
             say=_say,

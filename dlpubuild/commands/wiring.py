@@ -1,7 +1,7 @@
-"""The one place that reads the environment and the clock, and that knows concrete executors.
+"""The one place that reads the environment and the clock.
 
-In: the process's environment. Out: a `Host` value, and the store, memo, project and engine made from it. Commands
-take what they need from here and hand it on.
+In: the process's environment. Out: a `Host` value, and the store, memo, project and plan made from it. Commands take
+what they need from here and hand it on; `execution` adds what runs the steps.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,10 +17,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
 from dlpubuild.errors import (
-    EngineMissingError,
     ErrorCode,
     NothingSelectedError,
-    ToolchainError,
     UsageError,
 )
 from dlpubuild.resources import templates_dir
@@ -32,9 +28,6 @@ if TYPE_CHECKING:
 
     from dlpubuild.cas.memo import Memo
     from dlpubuild.cas.store import Store
-    from dlpubuild.engine.events import Observer
-    from dlpubuild.engine.scheduler import Engine
-    from dlpubuild.executors.base import Executor
     from dlpubuild.manifest.model import Manifest
     from dlpubuild.plan.model import Plan
     from dlpubuild.project.model import Project
@@ -45,7 +38,6 @@ DEFAULT_MANIFEST = Path("dlpu.toml")
 # 1980-01-01: the first time that every archive format can express.
 DEFAULT_EPOCH_S = 315_532_800
 DEFAULT_BUDGET = "20GiB"
-_LOGS_KEPT = 400
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 
 
@@ -53,11 +45,14 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 class Host:
     """What a command may know of the machine and of the user's environment.
 
-    `cache` is the cache folder. `machine` and `system` are as `platform` says them, in lower case.
+    `cache` is the cache folder; `ready_toolchains` one with environments that an image brought, where there is one.
+    `machine` and `system` are as `platform` says them, in lower case.
     """
 
     environ: Mapping[str, str]
     cache: Path
+    home: Path
+    ready_toolchains: Path | None
     machine: str
     system: str
     cores: int
@@ -122,6 +117,8 @@ def read_host() -> Host:
     return Host(
         environ=environ,
         cache=_cache_folder(environ),
+        home=Path(environ.get("HOME") or "/"),
+        ready_toolchains=Path(environ["DLPU_TOOLCHAINS"]) if environ.get("DLPU_TOOLCHAINS") else None,
         machine=platform.machine().lower(),
         system=platform.system().lower(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -258,22 +255,36 @@ def load_project(
 ) -> Project:
     """Return the resolved project with the selected targets; `socs` are those that `read_socs` gave.
 
-    `pin_of` returns the pin of a toolchain; the locked environments of this machine where it is None.
+    `pin_of` returns the pin of a toolchain. Where it is None that is what is known without asking an engine: the image
+    that the manifest names, else the locked environment of this machine.
 
     Raises:
         ManifestError: every fault of what the manifest names.
     """
     from dlpubuild.project.resolve import resolve_project  # noqa: PLC0415
-    from dlpubuild.toolchains.pins import load_pin  # noqa: PLC0415
 
     return resolve_project(
         manifest,
         socs,
         selected=selected,
         memo=memo,
-        pin_of=pin_of or (lambda name: load_pin(name, machine=host.machine, system=host.system)),
+        pin_of=pin_of or declared_pins(host, manifest),
         every_image=every_image,
     )
+
+
+def declared_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
+    """Return what pins a toolchain by what is written down, for commands that run no step."""
+    from dlpubuild.toolchains.pins import ImagePin, image_pin, load_pin  # noqa: PLC0415
+
+    own = {each.name: each.image for each in manifest.toolchains if each.image is not None}
+
+    def pin_of(name: str) -> ToolchainPin:
+        if name in own:
+            return image_pin(name, lambda _: ImagePin(reference=own[name], is_own=True, origin=str(manifest.path)))
+        return load_pin(name, machine=host.machine, system=host.system)
+
+    return pin_of
 
 
 def open_project(
@@ -302,114 +313,3 @@ def plan_project(project: Project, memo: Memo) -> Plan:
     from dlpubuild.plan.remembered import remembering  # noqa: PLC0415
 
     return plan_build(project, render=remembering(memo))
-
-
-def choose_executor(requested: str) -> str:
-    """Return the executor that `--executor` means.
-
-    Raises:
-        EngineMissingError: it is not part of this version.
-        UsageError: there is no such executor.
-    """
-    if requested in ("auto", "local"):
-        return "local"
-    if requested in ("docker", "remote"):
-        raise EngineMissingError(
-            ErrorCode.EXECUTOR,
-            f"the {requested} executor is not part of this version",
-            hint="use --executor local: it runs the same steps in a hash-locked environment",
-        )
-    raise UsageError(ErrorCode.UNKNOWN_VALUE, f'--executor: unknown executor "{requested}"', hint="known: auto, local")
-
-
-def local_executor(host: Host, store: Store, pins: Sequence[ToolchainPin], parts: EngineParts) -> Executor:
-    """Return the local executor; an environment is prepared when the first step needs it."""
-    from dlpubuild.executors.local import LocalExecutor  # noqa: PLC0415
-
-    environments = _Environments(host=host, pins=pins, parts=parts)
-    return LocalExecutor(
-        store=store, scratch=host.cache / "scratch", environment_of=environments.folder_of, now_ns=host.now_ns
-    )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Environments:
-    """Finds or prepares the environment that an action's platform names; what failed once is not tried again."""
-
-    host: Host
-    pins: Sequence[ToolchainPin]
-    parts: EngineParts
-    # One thread prepares; a file lock in `prepare_environment` does the same between processes.
-    preparing: threading.Lock = field(default_factory=threading.Lock)
-    failed: dict[str, ToolchainError] = field(default_factory=dict)
-
-    def folder_of(self, platform: Mapping[str, str]) -> Path:
-        for pin in self.pins:
-            if dict(pin.platform) == dict(platform):
-                with self.preparing:
-                    return self._prepared(pin)
-        raise ToolchainError(ErrorCode.TOOLCHAIN, f"no toolchain of this version fits the platform {dict(platform)}")
-
-    def _prepared(self, pin: ToolchainPin) -> Path:
-        from dlpubuild.engine.events import Notice  # noqa: PLC0415
-        from dlpubuild.toolchains.environment import prepare_environment  # noqa: PLC0415
-
-        if pin.name in self.failed:
-            raise self.failed[pin.name]
-        try:
-            return prepare_environment(
-                pin,
-                self.host.cache,
-                offline=self.parts.offline,
-                variables=self.host.environ,
-                say=lambda text: self.parts.observe(Notice(text=text)),
-                cancelled=self.parts.cancelled,
-            ).folder
-        except ToolchainError as error:
-            self.failed[pin.name] = error
-            raise
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineParts:
-    """How a build is to run; the parts of an `Engine` that come from options."""
-
-    jobs: int
-    keep_going: bool
-    offline: bool
-    observe: Observer
-    cancelled: threading.Event
-
-
-def make_engine(host: Host, store: Store, pins: Sequence[ToolchainPin], parts: EngineParts) -> Engine:
-    """Return an engine with the local executor, after removing what killed builds left behind."""
-    from dlpubuild.cas.faults import store_faults  # noqa: PLC0415
-    from dlpubuild.engine.scheduler import Engine  # noqa: PLC0415
-    from dlpubuild.executors.staging import sweep_scratch  # noqa: PLC0415
-
-    logs = host.cache / "logs"
-    with store_faults(host.cache):
-        sweep_scratch(host.cache / "scratch")
-        logs.mkdir(parents=True, exist_ok=True)
-        _prune_logs(logs)
-    return Engine(
-        store=store,
-        executor=local_executor(host, store, pins, parts),
-        logs=logs,
-        running=host.cache / "running",
-        jobs=parts.jobs,
-        keep_going=parts.keep_going,
-        observe=parts.observe,
-        cancelled=parts.cancelled,
-    )
-
-
-def _prune_logs(folder: Path) -> None:
-    logs = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            # Another build may prune at the same time.
-            with suppress(FileNotFoundError):
-                logs.append((entry.stat().st_mtime_ns, entry.path))
-    for _, path in sorted(logs)[: max(0, len(logs) - _LOGS_KEPT)]:
-        Path(path).unlink(missing_ok=True)

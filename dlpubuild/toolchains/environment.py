@@ -48,14 +48,28 @@ def environment_folder(pin: ToolchainPin, root: Path) -> Path:
 
     The name holds the lock's digest and the Python version: another lock is another folder.
     """
-    return root / "toolchains" / f"{pin.name}-py{pin.python}-{pin.lock_sha256[:16]}"
+    return root / "toolchains" / _folder_name(pin)
 
 
-def find_environment(pin: ToolchainPin, root: Path) -> Environment | None:
-    """Return the prepared environment of `pin`, or None; costs two stat calls."""
-    environment = Environment(pin=pin, folder=environment_folder(pin, root))
-    if (environment.folder / _MARKER).is_file() and environment.python.exists():
-        return environment
+def _folder_name(pin: ToolchainPin) -> str:
+    return f"{pin.name}-py{pin.python}-{pin.lock_sha256[:16]}"
+
+
+def find_environment(pin: ToolchainPin, root: Path, *, ready: Path | None = None) -> Environment | None:
+    """Return the prepared environment of `pin`, or None; costs two stat calls.
+
+    Args:
+        pin: the toolchain.
+        root: the cache folder.
+        ready: a folder of environments that are looked at first, and only read: those that an image brings.
+    """
+    folders = [environment_folder(pin, root)]
+    if ready is not None:
+        folders.insert(0, ready / _folder_name(pin))
+    for folder in folders:
+        environment = Environment(pin=pin, folder=folder)
+        if (folder / _MARKER).is_file() and environment.python.exists():
+            return environment
     return None
 
 
@@ -63,6 +77,7 @@ def prepare_environment(
     pin: ToolchainPin,
     root: Path,
     *,
+    ready: Path | None = None,
     offline: bool,
     variables: Mapping[str, str],
     say: Callable[[str], None],
@@ -71,6 +86,9 @@ def prepare_environment(
     """Return the environment of `pin`, building it first where it is not there.
 
     Args:
+        pin: the toolchain.
+        root: the cache folder.
+        ready: see `find_environment`.
         offline: use what uv already has in its cache, never the network.
         variables: the user's environment variables: proxies, CA bundles and package index settings reach uv.
         say: is told one line per stage.
@@ -79,7 +97,7 @@ def prepare_environment(
         ToolchainError: uv could not build it; nothing half-made is left under the environment's name.
         InterruptedBuildError: `cancelled` was set.
     """
-    found = find_environment(pin, root)
+    found = find_environment(pin, root, ready=ready)
     if found is not None:
         return found
     folder = environment_folder(pin, root)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from dlpubuild.errors import ErrorCode, ToolchainError
 from dlpubuild.resources import locks_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 # Names of machine types in REAPI's platform lexicon, by what `platform.machine()` says.
@@ -166,6 +166,18 @@ def load_pin(name: str, *, machine: str, system: str) -> ToolchainPin:
         lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest(),
         environment=known.environment,
     )
+
+
+def image_pin(name: str, image_of: Callable[[ToolchainPin], ImagePin]) -> ToolchainPin:
+    """Return the pin of toolchain `name` in the image that `image_of` returns for it.
+
+    Images hold Linux on x86-64, whatever the machine is that talks to the engine.
+
+    Raises:
+        ToolchainError: no such toolchain, or what `image_of` raises.
+    """
+    pin = load_pin(name, machine="x86_64", system="linux")
+    return replace(pin, image=image_of(pin))
 
 
 def locked_versions(lock_text: str) -> Mapping[str, str]:

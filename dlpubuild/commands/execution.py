@@ -1,0 +1,321 @@
+"""How steps are run: which executor, in which toolchains, and the engine that uses it.
+
+In: the host, a manifest, and what `--executor` says. Out: an `Execution`, which pins every toolchain in use to a locked
+environment or to a container image, and from it an `Engine`. This module and `wiring` are the only ones that know
+concrete executors. A build with nothing to do never imports the Docker SDK: an engine is asked over its socket.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlpubuild.commands.wiring import parse_size
+from dlpubuild.errors import (
+    EngineMissingError,
+    ErrorCode,
+    ToolchainError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dlpubuild.cas.store import Store
+    from dlpubuild.commands.wiring import Host
+    from dlpubuild.containers.connect import Connection
+    from dlpubuild.engine.events import Observer
+    from dlpubuild.engine.scheduler import Engine
+    from dlpubuild.executors.base import Executor
+    from dlpubuild.executors.docker.limits import Limits
+    from dlpubuild.manifest.model import LimitsSection, Manifest
+    from dlpubuild.project.lock import LockedImage
+    from dlpubuild.targets.model import Soc
+    from dlpubuild.toolchains.pins import ToolchainPin
+
+_LOGS_KEPT = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How the steps of one build are run.
+
+    `told` says to a person which executor it is, and why. `pin_of` returns the pin of a toolchain by name.
+    `connection` is to the container engine, None where steps run on this machine.
+    """
+
+    name: str
+    told: str
+    pin_of: Callable[[str], ToolchainPin]
+    connection: Connection | None = None
+
+
+def toolchains_in_use(manifest: Manifest, socs: Mapping[str, Soc], selected: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the toolchains that the selected targets ask for, sorted; faulty ones are passed over."""
+    names = set()
+    for section in manifest.targets:
+        soc = socs.get(section.soc)
+        if soc is not None and soc.can_be_built and section.soc in selected:
+            name = section.toolchain or soc.default_toolchain
+            names.update({name} & set(soc.allowed_toolchain))
+    return tuple(sorted(names))
+
+
+def own_images(manifest: Manifest) -> Mapping[str, str]:
+    """Return the images that the manifest brings, by the name of the toolchain they replace."""
+    return {each.name: each.image for each in manifest.toolchains if each.image is not None}
+
+
+def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains: Sequence[str]) -> Execution:
+    """Return how steps are run where `--executor` says `requested`.
+
+    `auto` takes Docker where an engine answers that has, or can pull, the image of each toolchain in use; else this
+    machine. It says which, and why.
+
+    Raises:
+        UsageError: there is no such executor, or the lock file cannot be read.
+        EngineMissingError: Docker was asked for, or is needed, and there is no engine.
+        ToolchainError: an image is missing, or is not what was pinned.
+    """
+    if requested == "local":
+        return _local(host, "local")
+    if requested == "docker":
+        return _docker(host, manifest, toolchains, "docker")
+    if requested == "auto":
+        return _auto(host, manifest, toolchains)
+    if requested == "remote":
+        raise EngineMissingError(
+            ErrorCode.EXECUTOR,
+            "the remote executor is not part of this version",
+            hint="use --executor docker or --executor local: they run the same steps on this machine",
+        )
+    raise UsageError(
+        ErrorCode.UNKNOWN_VALUE, f'--executor: unknown executor "{requested}"', hint="known: auto, docker, local"
+    )
+
+
+def local_pins(host: Host) -> Callable[[str], ToolchainPin]:
+    """Return what pins a toolchain to its locked environment on this machine."""
+    from dlpubuild.toolchains.pins import load_pin  # noqa: PLC0415
+
+    return lambda name: load_pin(name, machine=host.machine, system=host.system)
+
+
+def connect_engine(host: Host) -> Connection:
+    """Return a connection to the container engine of this environment; nothing is sent yet.
+
+    Raises:
+        EngineMissingError: none is named and none is found, or the one that is named cannot be.
+    """
+    from dlpubuild.containers.address import find_address  # noqa: PLC0415
+    from dlpubuild.containers.connect import Connection  # noqa: PLC0415
+
+    address = find_address(host.environ, host.home)
+    if address is None:
+        raise EngineMissingError(
+            ErrorCode.ENGINE,
+            "no container engine was found",
+            hint="install Docker or Podman and start it, name it in DOCKER_HOST, or use --executor local",
+        )
+    return Connection(address, host.environ)
+
+
+def _local(host: Host, told: str) -> Execution:
+    return Execution(name="local", told=told, pin_of=local_pins(host))
+
+
+def _auto(host: Host, manifest: Manifest, toolchains: Sequence[str]) -> Execution:
+    needs_engine = any(section.image is not None and section.name in toolchains for section in manifest.toolchains)
+    try:
+        connection = connect_engine(host)
+        execution = _docker(host, manifest, toolchains, "docker", connection=connection)
+        about = _ask_about(connection)
+    except (EngineMissingError, ToolchainError) as error:
+        if needs_engine:
+            raise
+        hint = f"; to use containers: {error.hint}" if isinstance(error, ToolchainError) else ""
+        return _local(host, f"local (auto: {error.message}{hint})")
+    return replace(execution, told=f"docker (auto: {about})")
+
+
+def _ask_about(connection: Connection) -> str:
+    """Who answers at the other end; raises EngineMissingError where nobody does."""
+    address = connection.address
+    from dlpubuild.containers.ask import ask, can_ask  # noqa: PLC0415
+
+    if not can_ask(address):
+        facts = connection.facts()
+        return f"{facts.name} {facts.version} at {address.url}"
+    ask(address, "/_ping")
+    return f"an engine answers at {address.url}"
+
+
+def _docker(
+    host: Host, manifest: Manifest, toolchains: Sequence[str], told: str, *, connection: Connection | None = None
+) -> Execution:
+    from dlpubuild.commands.containers import ImageBook  # noqa: PLC0415
+    from dlpubuild.toolchains.pins import image_pin  # noqa: PLC0415
+
+    book = ImageBook(
+        connection=connection or connect_engine(host),
+        own=own_images(manifest),
+        locked=_locked_images(manifest) if toolchains else {},
+    )
+    pins: dict[str, ToolchainPin] = {}
+
+    def pin_of(name: str) -> ToolchainPin:
+        if name not in pins:
+            pins[name] = image_pin(name, book.image_of)
+        return pins[name]
+
+    for name in toolchains:
+        pin_of(name)
+    return Execution(name="docker", told=told, pin_of=pin_of, connection=book.connection)
+
+
+def _locked_images(manifest: Manifest) -> Mapping[str, LockedImage]:
+    from dlpubuild.project.lock import LOCK_NAME, read_pins  # noqa: PLC0415
+
+    path = manifest.folder / LOCK_NAME
+    return read_pins(path).images if path.exists() else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOptions:
+    """What the command line says of limits; None leaves it to the manifest. `memory` is a size with a unit."""
+
+    memory: str | None = None
+    cpus: float | None = None
+    pids: int | None = None
+
+
+def wanted_limits(section: LimitsSection, options: LimitOptions) -> Limits:
+    """Return what one step may use in a container: the command line wins over the manifest.
+
+    Raises:
+        UsageError: the memory is not a size.
+    """
+    from dlpubuild.executors.docker.limits import Limits  # noqa: PLC0415
+
+    memory = options.memory or section.memory
+    return Limits(
+        memory_bytes=None if memory is None else parse_size(memory),
+        cpus=section.cpus if options.cpus is None else options.cpus,
+        pids=section.pids if options.pids is None else options.pids,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineParts:
+    """How a build is to run; the parts of an `Engine` that come from options."""
+
+    jobs: int
+    keep_going: bool
+    offline: bool
+    observe: Observer
+    cancelled: threading.Event
+    limits: Limits
+
+
+@contextmanager
+def opened_engine(
+    host: Host, store: Store, execution: Execution, pins: Sequence[ToolchainPin], parts: EngineParts
+) -> Iterator[Engine]:
+    """An engine for the time of a `with` block, after removing what killed builds left behind.
+
+    Raises:
+        StoreError: the cache folder cannot be used.
+    """
+    from dlpubuild.cas.faults import store_faults  # noqa: PLC0415
+    from dlpubuild.engine.scheduler import Engine  # noqa: PLC0415
+    from dlpubuild.executors.staging import sweep_scratch  # noqa: PLC0415
+
+    logs = host.cache / "logs"
+    with store_faults(host.cache):
+        sweep_scratch(host.cache / "scratch")
+        logs.mkdir(parents=True, exist_ok=True)
+        _prune_logs(logs)
+    with _executor(host, store, execution, pins, parts) as executor:
+        yield Engine(
+            store=store,
+            executor=executor,
+            logs=logs,
+            running=host.cache / "running",
+            jobs=parts.jobs,
+            keep_going=parts.keep_going,
+            observe=parts.observe,
+            cancelled=parts.cancelled,
+        )
+
+
+@contextmanager
+def _executor(
+    host: Host, store: Store, execution: Execution, pins: Sequence[ToolchainPin], parts: EngineParts
+) -> Iterator[Executor]:
+    if execution.connection is None:
+        from dlpubuild.executors.local import LocalExecutor  # noqa: PLC0415
+
+        environments = _Environments(host=host, pins=pins, parts=parts)
+        yield LocalExecutor(
+            store=store, scratch=host.cache / "scratch", environment_of=environments.folder_of, now_ns=host.now_ns
+        )
+        return
+    from dlpubuild.commands.containers import docker_executor  # noqa: PLC0415
+
+    with docker_executor(host, store, execution.connection, pins, parts) as executor:
+        yield executor
+
+
+@dataclass(slots=True, kw_only=True)
+class _Environments:
+    """Finds or prepares the environment that an action's platform names; what failed once is not tried again."""
+
+    host: Host
+    pins: Sequence[ToolchainPin]
+    parts: EngineParts
+    # One thread prepares; a file lock in `prepare_environment` does the same between processes.
+    preparing: threading.Lock = field(default_factory=threading.Lock)
+    failed: dict[str, ToolchainError] = field(default_factory=dict)
+
+    def folder_of(self, platform: Mapping[str, str]) -> Path:
+        for pin in self.pins:
+            if dict(pin.platform) == dict(platform):
+                with self.preparing:
+                    return self._prepared(pin)
+        raise ToolchainError(ErrorCode.TOOLCHAIN, f"no toolchain of this version fits the platform {dict(platform)}")
+
+    def _prepared(self, pin: ToolchainPin) -> Path:
+        from dlpubuild.engine.events import Notice  # noqa: PLC0415
+        from dlpubuild.toolchains.environment import prepare_environment  # noqa: PLC0415
+
+        if pin.name in self.failed:
+            raise self.failed[pin.name]
+        try:
+            return prepare_environment(
+                pin,
+                self.host.cache,
+                ready=self.host.ready_toolchains,
+                offline=self.parts.offline,
+                variables=self.host.environ,
+                say=lambda text: self.parts.observe(Notice(text=text)),
+                cancelled=self.parts.cancelled,
+            ).folder
+        except ToolchainError as error:
+            self.failed[pin.name] = error
+            raise
+
+
+def _prune_logs(folder: Path) -> None:
+    import os  # noqa: PLC0415
+
+    logs = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # Another build may prune at the same time.
+            with suppress(FileNotFoundError):
+                logs.append((entry.stat().st_mtime_ns, entry.path))
+    for _, path in sorted(logs)[: max(0, len(logs) - _LOGS_KEPT)]:
+        Path(path).unlink(missing_ok=True)
