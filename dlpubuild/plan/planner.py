@@ -148,8 +148,13 @@ def _step(project: Project, target: Target, table: Mapping[str, Any], done: Mapp
         _step_input(project, target, at, reference, done) for at, reference in sorted(table["inputs"].items())
     )
     _check_outputs(target, table)
-    script, origin = _script(target, table["script"])
-    content = _Content(table=table, inputs=inputs, script=f"{origin}{script.name}", lock=pin.image.name if pin.image else pin.lock_sha256)
+    scripts = [_script(target, name) for name in (table["script"], *table.get("modules", ()))]
+    content = _Content(
+        table=table,
+        inputs=inputs,
+        scripts=[f"{origin}{script.name}" for script, origin in scripts],
+        lock=pin.image.name if pin.image else pin.lock_sha256,
+    )
     try:
         key = content.key()
     except (TypeError, ValueError) as error:
@@ -159,7 +164,7 @@ def _step(project: Project, target: Target, table: Mapping[str, Any], done: Mapp
         id=table["id"],
         name=table["id"],
         title=table["title"],
-        scripts=(script, steps_dir() / _SUPPORT_SCRIPT),
+        scripts=(*(script for script, _ in scripts), steps_dir() / _SUPPORT_SCRIPT),
         params=MappingProxyType(table["params"]),
         toolchain=pin,
         inputs=inputs,
@@ -171,11 +176,11 @@ def _step(project: Project, target: Target, table: Mapping[str, Any], done: Mapp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Content:
-    """All that makes a step what it is; `script` says which one without where it lies on this machine."""
+    """All that makes a step what it is; `scripts` says which ones without where they lie on this machine."""
 
     table: Mapping[str, Any]
     inputs: tuple[FilesInput | OutputInput, ...]
-    script: str
+    scripts: Sequence[str]
     lock: str
 
     def key(self) -> str:
@@ -185,10 +190,10 @@ class _Content:
             "lock": self.lock,
             "outputs": sorted(self.table["outputs"]),
             "params": self.table["params"],
-            "script": self.script,
+            "script": self.scripts[0],
             "timeout": self.table["timeout"],
             "toolchain": self.table["toolchain"],
-        }
+        } | ({"modules": list(self.scripts[1:])} if self.scripts[1:] else {})
         text = json.dumps(described, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -113,6 +113,21 @@ def test_a_step_runs_its_script_with_the_support_script_beside_it(tmp_path: Path
         assert all(script.is_file() for script in step.scripts)
 
 
+def test_modules_that_a_script_imports_lie_beside_it(project: Project) -> None:
+    def render(soc: Soc, context: Mapping[str, Any]) -> dict[str, Any]:
+        document = render_checked(soc, context)
+        document["step"][-1]["modules"] = ["calibrate.py", "import_model.py"]
+        return document
+
+    step = plan_build(project, render=render).steps[-1]
+    assert [script.name for script in step.scripts] == [
+        "quantize.py",
+        "calibrate.py",
+        "import_model.py",
+        "stepio.py",
+    ]
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return pinned(resolve(write_project(tmp_path, CALIBRATION + "[target.artpec8]\n")))
@@ -158,6 +173,8 @@ def test_a_lock_that_changes_makes_every_step_another(project: Project) -> None:
         ({"timeout": 1}, ["quantize"]),
         ({"params": {"x": 1}}, ["quantize"]),
         ({"script": "calibrate.py"}, ["quantize"]),
+        ({"modules": ["calibrate.py"]}, ["quantize"]),
+        ({"modules": []}, []),
         ({"outputs": ["out/model.tflite", "out/more"]}, ["quantize"]),
         ({"inputs": {"in/other.tflite": "calibrate:out/calibrated.tflite"}}, ["quantize"]),
         ({"inputs": {"in/calibrated.tflite": "import:out/model.tflite"}}, ["quantize"]),
