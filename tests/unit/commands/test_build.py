@@ -384,7 +384,9 @@ def test_a_signal_at_any_moment_leaves_nothing_half_made(tool: Tool, name: str) 
         _, err = process.communicate(timeout=30)
         # Before the handler is there SIGTERM does what it does to any program, and CPython ends by SIGINT where that
         # came while it ran `exec`, as dataclasses do when they are imported (a shell calls both 130).
-        assert process.returncode in (0, ExitCode.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT), err
+        # On a busy machine the interpreter itself may still be starting, and ends before any line of ours has run.
+        was_starting = process.returncode == 1 and "KeyboardInterrupt" in err and "/dlpubuild/" not in err
+        assert was_starting or process.returncode in (0, ExitCode.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT), err
         assert process.returncode != ExitCode.INTERRUPTED or "Traceback" not in err
         leftovers = [path.name for path in (tool.folder / "dist").glob(".*.tmp-*")]
         scratch = [path.name for path in (tool.cache / "scratch").glob("*")]
