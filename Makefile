@@ -9,9 +9,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv
 DEV := .venv-dev
-SOURCES := $(shell git ls-files dlpubuild schemas templates pyproject.toml dlpu.toml.example 2>/dev/null)
+# What the wheel is made of.
+SOURCES := $(shell git ls-files dlpubuild schemas templates docker requirements Dockerfile LICENSE README.md pyproject.toml dlpu.toml.example 2>/dev/null)
 
-.PHONY: help example test unit lint format docs wheel-check bench locks clean
+.PHONY: help example test unit lint format docs images wheel-check bench locks clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -41,12 +42,17 @@ test: $(DEV)/.installed ## Run all tests; the toolchain is prepared where it is 
 unit: $(DEV)/.installed ## Run the fast tests that need no toolchain
 	$(DEV)/bin/python -m pytest tests/unit $(PYTEST_ARGS)
 
-lint: $(DEV)/.installed ## Check style, types, layers and the steps' old Python
+lint: $(DEV)/.installed ## Check style, types, layers, the steps' old Python, scripts and CI templates
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
 	$(DEV)/bin/vermin --quiet --no-tips --violations -t=3.7- dlpubuild/steps
+	$(DEV)/bin/hadolint Dockerfile
+	$(DEV)/bin/shellcheck --external-sources docker/*
+	$(DEV)/bin/shellcheck .ci/* ci/github/*
+	$(DEV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
+	$(DEV)/bin/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci ci/gitlab/*.yml
 
 format: $(DEV)/.installed ## Bring the code into shape
 	$(DEV)/bin/ruff check --fix --quiet . || true
@@ -54,6 +60,10 @@ format: $(DEV)/.installed ## Bring the code into shape
 
 docs: $(DEV)/.installed ## Write the generated pages of docs/
 	$(DEV)/bin/python docs/generate.py
+
+IMAGES := tf2 tf1 cli cli-tf2
+images: $(DEV)/.installed ## Build the container images that the tests use
+	$(DEV)/bin/dlpubuild image build $(IMAGES)
 
 wheel-check: $(DEV)/.installed ## Build the wheel, install it elsewhere, build the example with it
 	DEV=$(abspath $(DEV)) .ci/wheel-check
@@ -67,6 +77,7 @@ locks: $(DEV)/.installed ## Write every lock file anew
 	$(UV_COMPILE) --universal --python-version 3.11 --group build -o requirements/build.txt
 	$(UV_COMPILE) --universal --python-version 3.11 pyproject.toml --group build --group lint --group test -o requirements/dev.txt
 	cd dlpubuild/toolchains/locks && ../../../$(UV_COMPILE) --only-binary :all: --python-version 3.11 --python-platform x86_64-manylinux_2_28 tf2.in -o tf2-linux-x86_64.txt
+	cd dlpubuild/toolchains/locks && ../../../$(UV_COMPILE) --only-binary :all: --no-binary gast --python-version 3.7 --python-platform x86_64-manylinux_2_28 tf1.in -o tf1-linux-x86_64.txt
 
 clean: ## Remove what the targets above made here
 	rm -rf $(VENV) $(DEV) build dist examples/*/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
