@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.containers.faults import engine_faults
-from dlpubuild.containers.images import find_image, tag_image
+from dlpubuild.containers.images import find_image, remove_image, tag_image
 from dlpubuild.errors import ErrorCode, InterruptedBuildError, ToolchainError
 
 if TYPE_CHECKING:
@@ -93,19 +93,27 @@ def push_image(
 ) -> str:
     """Push an image to `repository:tag`; return the digest of its manifest in the registry, `sha256:…`.
 
-    The engine keeps that name for the image, because with it goes what it knows of the digest.
+    The engine keeps that name for the image, because with it goes what it knows of the digest. Where the push fails,
+    the name goes again.
 
     Raises:
         ToolchainError: there is no such image, or the registry does not take it.
         EngineMissingError: the engine does not answer.
         InterruptedBuildError: `cancelled` was set.
     """
+    name = f"{repository}:{tag}"
+    was_there = find_image(connection, name) is not None
     tag_image(connection, image, repository, tag)
-    progress = _Progress(say=say, what=f"pushing {repository}:{tag}")
-    with _transfer_faults(connection, f"{repository}:{tag} cannot be pushed"):
-        _follow(_events(connection, f"/images/{repository}/push", {"tag": tag}, repository), progress, cancelled)
+    progress = _Progress(say=say, what=f"pushing {name}")
+    try:
+        with _transfer_faults(connection, f"{name} cannot be pushed"):
+            _follow(_events(connection, f"/images/{repository}/push", {"tag": tag}, repository), progress, cancelled)
+    except (ToolchainError, InterruptedBuildError):
+        if not was_there:
+            remove_image(connection, name)
+        raise
     if not progress.digest:
-        raise ToolchainError(ErrorCode.IMAGE_TRANSFER, f"{repository}:{tag} was pushed, but the engine tells no digest")
+        raise ToolchainError(ErrorCode.IMAGE_TRANSFER, f"{name} was pushed, but the engine tells no digest")
     return progress.digest
 
 

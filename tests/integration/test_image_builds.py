@@ -282,7 +282,8 @@ def test_podman_builds_the_same_image(
     with new_workshop(base_archive, tmp_path, podman_engine) as shop:
         podman = _built(shop.run("build", "edgetpu", "--json", *compiler.arguments()))
         images = [find_image(each.connection, made["id"]) for each, made in ((workshop, docker), (shop, podman))]
-    assert [image.labels for image in images if image][0] == [image.labels for image in images if image][1]
+    first, second = (image.labels for image in images if image is not None)
+    assert first == second
     assert podman["layers"] == docker["layers"]
     assert podman["id"] == docker["id"]
 
@@ -416,8 +417,15 @@ def test_a_digest_that_the_registry_does_not_have_is_told(tool: Callable[..., An
     assert "under that digest" in done.stderr
 
 
-def test_a_registry_that_is_not_there_is_told(tool: Callable[..., Any], small_image: str) -> None:
-    for arguments in (("pull", f"127.0.0.1:1/x@sha256:{'ab' * 32}"), ("push", small_image, "127.0.0.1:1/x")):
+def test_a_registry_that_is_not_there_is_told(
+    tool: Callable[..., Any], small_image: str, engine_address: EngineAddress
+) -> None:
+    repository = f"127.0.0.1:1/run{os.getpid()}"
+    for arguments in (("pull", f"{repository}@sha256:{'ab' * 32}"), ("push", small_image, repository)):
         done = tool(*arguments)
         assert done.returncode == 7
         assert "cannot reach the registry" in done.stderr
+    with Connection(engine_address, ENVIRON) as connection:
+        image = find_image(connection, small_image)
+    assert image is not None
+    assert not [tag for tag in image.tags if tag.startswith(repository)]
