@@ -14,12 +14,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sections import SECTIONS, Bench, Repeats, say
+import executors
+import sections
+from sections import Bench, Repeats, say
 from setting import install, machine_facts
 from timing import BenchError, Series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+SECTIONS = {**sections.SECTIONS, **executors.SECTIONS}
 
 
 def table(rows: Sequence[Series]) -> str:

@@ -103,15 +103,21 @@ def _no_op(bench: Bench, manifest: Path, titles: dict[str, str], aims: dict[str,
     """Build once, see that a second build has nothing to do, and time the commands from then on."""
     cache = bench.setting.fresh_cache("cache")
     report = bench.setting.work / "report.json"
-    build = bench.setting.process("build", "--manifest", manifest, "--json", "--offline", cache=cache, output=report)
+    arguments = ("--manifest", manifest, "--executor", "local")
+    build = bench.setting.process("build", *arguments, "--json", "--offline", cache=cache, output=report)
+    build_twice(build, report)
+    processes = {name: bench.setting.process(name, *arguments, cache=cache) for name in titles}
+    rounds = in_rounds(processes, bench.repeats.commands)
+    return [rounds.series(name, title=title, aim=aims.get(name)) for name, title in titles.items()]
+
+
+def build_twice(build: Process, report: Path) -> None:
+    """Run `build`, which writes its report to `report`, and see that it has nothing to do the second time."""
     build.run()
     build.run()
     outcome = json.loads(report.read_text(encoding="utf-8"))
     if any(step["state"] != "cached" for step in outcome["steps"]) or any(e["written"] for e in outcome["targets"]):
-        raise BenchError(f"a second build of {manifest} had something to do")
-    processes = {name: bench.setting.process(name, "--manifest", manifest, cache=cache) for name in titles}
-    rounds = in_rounds(processes, bench.repeats.commands)
-    return [rounds.series(name, title=title, aim=aims.get(name)) for name, title in titles.items()]
+        raise BenchError(f"had something to do the second time: {' '.join(str(part) for part in build.argv)}")
 
 
 def hashing(bench: Bench) -> list[Series]:
@@ -155,15 +161,13 @@ def mobilenet_saved_model(bench: Bench) -> list[Series]:
 
 def _mobilenet(bench: Bench, source: str) -> list[Series]:
     """Build both sets of targets and run every conversion of the baseline once per round, taking turns."""
-    folder = bench.setting.work / "mobilenet"
-    if not folder.is_dir():
-        folder.mkdir()
-        bench.setting.toolchain_process("inputs.py", "mobilenet", folder).run()
+    folder = mobilenet_folder(bench)
     rounds = Rounds()
     for number in range(bench.repeats.builds):
         for each in projects.MOBILENET_SETS:
             say(f"{source}, round {number + 1} of {bench.repeats.builds}: dlpubuild, {each.title}")
-            rounds.add(each.name, _cold_build(bench, folder, source, each))
+            manifest = projects.write_mobilenet(folder, source, each)
+            rounds.add(each.name, cold_build(bench, manifest, f"{source}, {each.name}", bench.setting.work / each.name))
         for variant in projects.BASELINE_VARIANTS:
             say(f"{source}, round {number + 1} of {bench.repeats.builds}: baseline, {variant}")
             rounds.add(variant, _baseline(bench, folder, source, [variant]))
@@ -185,20 +189,27 @@ def _mobilenet(bench: Bench, source: str) -> list[Series]:
     return rows
 
 
-def _cold_build(bench: Bench, folder: Path, source: str, targets: projects.TargetSet) -> Spent:
-    """Build with an empty cache of results and return what it took."""
-    manifest = projects.write_mobilenet(folder, source, targets)
+def mobilenet_folder(bench: Bench) -> Path:
+    """Return the folder with MobileNetV2 in both forms and its images, made when it is first asked for."""
+    folder = bench.setting.work / "mobilenet"
+    if not folder.is_dir():
+        folder.mkdir()
+        bench.setting.toolchain_process("inputs.py", "mobilenet", folder).run()
+    return folder
+
+
+def cold_build(bench: Bench, manifest: Path, title: str, output: Path, *, executor: str = "local") -> Spent:
+    """Build with an empty cache of results, into a new folder, and return what it took."""
     cache = bench.setting.fresh_cache("cold")
-    output = bench.setting.work / targets.name
     shutil.rmtree(output, ignore_errors=True)
-    report = bench.setting.work / f"{targets.name}.json"
-    arguments = ("build", "--manifest", manifest, "--output", output, "--offline", "--json")
+    report = bench.setting.work / "cold.json"
+    arguments = ("build", "--manifest", manifest, "--output", output, "--executor", executor, "--offline", "--json")
     spent = bench.setting.process(*arguments, cache=cache, output=report).timed()
     steps = json.loads(report.read_text(encoding="utf-8"))["steps"]
     if any(step["state"] != "ran" for step in steps):
         raise BenchError("a build with an empty cache found something in it")
     parts = ", ".join(f"{step['name']} {step['seconds']:.1f} s" for step in steps)
-    bench.notes.append(f"{source}, {targets.name}: {parts}")
+    bench.notes.append(f"{title}: {parts}")
     return spent
 
 
