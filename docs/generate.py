@@ -89,7 +89,7 @@ The manifest is meant to outlive versions of the tool, so it has keys for what i
 | `package.acap.vendor-id` | read and checked, not used |
 | `package.acap.app-name` | used: it is part of the paths in `manifest.json.fragment` |
 | `[verify]` | read and checked; `check` and `build` print a note that accuracy is not measured |
-| `[toolchain.<name>]` | refused where a target uses that toolchain: exit code 2; else read and checked, not used |
+| `toolchain.<name>.path` but for `edgetpu` | refused where a target uses it: exit code 2; else read and checked |
 | `DLPU_AMBARELLA_TOOLCHAIN` | not read |
 """
 

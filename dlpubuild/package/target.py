@@ -1,20 +1,21 @@
 """One target's built model becomes its package: looked at, held against what the SoC needs, written.
 
-In: a project, a planned target and the digest of what its last step made. Out: a `PackagedTarget`. A model that
+In: a project, a planned target and the digests of what its steps made. Out: a `PackagedTarget`. A model that
 passed once is remembered, and a package that is on disk already is left alone, so that a build with nothing to do
-reads neither.
+reads neither. Where a compiler made the model, what is looked at and described is the file it was made from.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
 from dlpubuild.errors import DlpuError
+from dlpubuild.package.compiled import compiled_facts, read_report
 from dlpubuild.package.model_json import MODEL_JSON
 from dlpubuild.package.spec import (
     BundleSpec,
@@ -28,12 +29,14 @@ from dlpubuild.package.stamp import current_package
 from dlpubuild.project.labels import check_label_count
 from dlpubuild.project.model import KnownTensor
 from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
+from dlpubuild.targets.mapping import hold_against_share, mapping_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dlpubuild.cas.digest import Digest
     from dlpubuild.cas.store import Store
+    from dlpubuild.package.compiled import BuiltModel
     from dlpubuild.package.stamp import WrittenPackage
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.faults import Memo
@@ -48,9 +51,10 @@ _FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackagedTarget:
-    """A package and what is in it; `quantization` and `operators` are read from the model's file.
+    """A package and what is in it; `quantization` and `operators` are read from the model, before it was compiled.
 
-    `written` is False where the package lay there already.
+    `written` is False where the package lay there already. `notes` are what a person should know of the model, a
+    sentence each.
     """
 
     soc: str
@@ -59,35 +63,51 @@ class PackagedTarget:
     model_bytes: int
     quantization: str
     operators: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def package_target(
-    project: Project, planned: PlannedTarget, model: Digest, *, store: Store, memo: Memo, out_dir: Path, epoch_s: int
+    project: Project,
+    planned: PlannedTarget,
+    built: BuiltModel,
+    *,
+    store: Store,
+    memo: Memo,
+    out_dir: Path,
+    epoch_s: int,
 ) -> PackagedTarget:
-    """Return the package of `planned` below `out_dir`, made of the built model with digest `model`.
+    """Return the package of `planned` below `out_dir`, made of the model that its steps left.
 
     Raises:
-        GateError: the model is not what the SoC needs.
+        GateError: the model is not what the SoC needs, or too little of it runs on the accelerator.
         ManifestError: the labels do not fit the model's outputs.
+        StepFailedError: the record of a compiling step is not what it has to be.
         BlobMissingError: the model is not in the store, or was damaged there.
         OutputError: `out_dir` cannot be written.
     """
-    request = _request(project, planned.target, model, store, epoch_s)
-    read = _Reader(store=store, digest=model)
-    key = _passed_key(project, planned.target, model)
+    target = planned.target
+    report = None if built.record is None else read_report(built.record, store)
+    request = _request(project, target, built.model, store, epoch_s)
+    if report is not None and planned.compiled is not None:
+        request = replace(request, compiled=compiled_facts(planned.compiled, built.readable, report, store))
+    read = _Reader(store=store, digest=built.readable)
+    key = _passed_key(project, target, built)
     if memo.recall("model-passed-1", key) is None:
-        hold_against_needs(project, planned.target, read.model())
+        hold_against_needs(project, target, read.model())
+        if report is not None:
+            hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
     found = current_package(request, out_dir, lambda path: _digest(memo, path))
     package = found or _write(request, read.model(), out_dir)
     told = json.loads((package.folder / MODEL_JSON).read_bytes())
     return PackagedTarget(
-        soc=planned.target.name,
+        soc=target.name,
         package=package,
         written=found is None,
-        model_bytes=model.size_bytes,
+        model_bytes=built.model.size_bytes,
         quantization=told["quantization"]["actual"],
         operators=told["model"]["operators"],
+        notes=() if report is None else mapping_notes(report),
     )
 
 
@@ -120,14 +140,19 @@ def hold_against_needs(project: Project, target: Target, model: TfliteModel) -> 
         ManifestError: the labels do not fit the model's outputs.
     """
     findings = gate_findings(model, model_needs(target))
-    raise_for_findings(findings, soc=target.name, file=f"{target.name}/{target.soc.model_file}")
+    raise_for_findings(findings, soc=target.name, file=_file_of(target))
     outputs = [KnownTensor(name=model.public_name(tensor), shape=tensor.shape) for tensor in model.outputs]
     check_label_count(project.manifest, project.labels, outputs)
 
 
+def _file_of(target: Target) -> str:
+    """The built model as the user knows it."""
+    return f"{target.name}/{target.soc.model_file}"
+
+
 @dataclass(slots=True)
 class _Reader:
-    """Reads the built model at most once, and only where it is asked for."""
+    """Reads a model at most once, and only where it is asked for."""
 
     store: Store
     digest: Digest
@@ -150,10 +175,10 @@ def _digest(memo: Memo, path: Path) -> Digest:
         raise OSError(error.message) from error
 
 
-def _passed_key(project: Project, target: Target, model: Digest) -> str:
-    """All that the outcome of `hold_against_needs` depends on, this version of the rules included."""
+def _passed_key(project: Project, target: Target, built: BuiltModel) -> str:
+    """All that decides whether a model passes, this version of the rules included."""
     labels = len(project.labels) if project.labels is not None else -1
-    text = f"{__version__}\n{model}\n{model_needs(target)}\n{labels}"
+    text = f"{__version__}\n{built}\n{model_needs(target)}\n{target.min_mapped}\n{labels}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
