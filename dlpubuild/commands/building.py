@@ -34,7 +34,7 @@ from dlpubuild.engine.events import Notice
 from dlpubuild.engine.scheduler import State, merged
 from dlpubuild.errors import DlpuError, ErrorCode, NothingSelectedError, OutputError, StoreError, UsageError
 from dlpubuild.package.compiled import BuiltModel
-from dlpubuild.package.target import package_target
+from dlpubuild.package.target import check_packages, package_target
 from dlpubuild.plan.model import Plan
 from dlpubuild.project.resolve import notes_on
 from dlpubuild.report.build import BuildResult, TargetResult
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from dlpubuild.engine.events import Observer
     from dlpubuild.engine.scheduler import Engine, StepOutcome
     from dlpubuild.manifest.model import Manifest
+    from dlpubuild.package.eap.compressor import Gzip
     from dlpubuild.package.target import PackagedTarget
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.model import Project
@@ -106,12 +107,15 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     project = load_project(host, memo, manifest, socs, selected, pin_of=execution.pin_of)
     if request.locked:
         _require_locked(manifest, project, whole=not request.targets)
+    notes = (*notes_on(project), *check_packages(project, socs, epoch_s=limits.epoch_s))
     plan = plan_project(project, memo)
     if request.step is not None:
         plan = plan_until(plan, request.step)
     out_dir = (request.output or manifest.folder / "dist").absolute()
+    gzip = None
     if request.step is None:
         _require_writable(out_dir)
+        gzip = _gzip(host, manifest)
     width = max(len(step.name) for step in plan.steps)
     with watching(
         sys.stderr,
@@ -122,7 +126,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
         clock=time.monotonic,
     ) as observe:
         observe(Notice(text=f"executor: {execution.told}"))
-        for note in notes_on(project):
+        for note in notes:
             observe(Notice(text=f"note: {note}"))
         work = _Work(
             host=host,
@@ -131,6 +135,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
             plan=plan,
             execution=execution,
             out_dir=out_dir,
+            gzip=gzip,
             limits=limits,
             observe=observe,
         )
@@ -160,6 +165,15 @@ def _require_locked(manifest: Manifest, project: Project, *, whole: bool) -> Non
         # Some of the targets may need no calibration data, and then there is nothing to compare its pin with.
         locked = Pins(values={name: value for name, value in locked.values.items() if name in found.values})
     require_equal(path, locked, found)
+
+
+def _gzip(host: Host, manifest: Manifest) -> Gzip | None:
+    """Find out before minutes of work, not after, that an `.eap` cannot be compressed."""
+    if "eap" not in manifest.package.formats:
+        return None
+    from dlpubuild.package.eap.compressor import find_gzip  # noqa: PLC0415 - only an .eap needs it
+
+    return find_gzip(host.environ.get("PATH"))
 
 
 def _command(request: BuildRequest) -> tuple[str, ...]:
@@ -244,6 +258,7 @@ class _Work:
     plan: Plan
     execution: Execution
     out_dir: Path
+    gzip: Gzip | None
     limits: _Limits
     observe: Observer
 
@@ -319,6 +334,7 @@ class _Work:
                 store=engine.store,
                 memo=self.memo,
                 out_dir=self.out_dir,
+                gzip=self.gzip,
                 epoch_s=self.limits.epoch_s,
             )
         except DlpuError as error:

@@ -6,7 +6,15 @@ import json
 import sys
 
 from dlpubuild.commands import options
-from dlpubuild.commands.wiring import open_memo, open_project, plan_project, read_host
+from dlpubuild.commands.wiring import (
+    load_project,
+    open_memo,
+    plan_project,
+    read_host,
+    read_manifest,
+    read_socs,
+    select_targets,
+)
 from dlpubuild.errors import DlpuError, Location, ManifestError, Problem
 
 
@@ -29,18 +37,22 @@ def check(
     \b
     Exit codes: 0 nothing is wrong, 2 there are faults, 3 nothing selected.
     """  # noqa: D301 - click wants the character itself
+    from dlpubuild.package.target import check_packages  # noqa: PLC0415
     from dlpubuild.project.resolve import notes_on  # noqa: PLC0415
 
     host = read_host()
     with open_memo(host) as memo:
         try:
-            project = open_project(host, memo, manifest, target, every_image=True)
+            read = read_manifest(manifest, memo)
+            socs = read_socs(read, memo)
+            project = load_project(host, memo, read, socs, select_targets(read, socs, target), every_image=True)
+            found = check_packages(project, socs, epoch_s=host.epoch_s)
             plan = plan_project(project, memo)
         except DlpuError as error:
             if as_json:
                 _print_json(error)
             raise
-    notes = notes_on(project)
+    notes = (*notes_on(project), *found)
     if as_json:
         sys.stdout.write(json.dumps({"schema": 1, "ok": True, "problems": [], "notes": list(notes)}, indent=2) + "\n")
         return

@@ -48,25 +48,31 @@ _NOT_FOUND = 404
 class ImageBook:
     """Says which image a toolchain runs in: the project's own, else the locked one, else the tool's on the engine.
 
-    `own` maps the name of a toolchain to the reference in the manifest, `locked` to what `dlpu.lock` says.
+    `own` maps the name of a toolchain to the reference in the manifest, `locked` to what `dlpu.lock` says. With
+    `must_be_there` the engine is asked for a locked image, too, where it could not be pulled.
     """
 
     connection: Connection
     own: Mapping[str, str]
     locked: Mapping[str, LockedImage]
+    must_be_there: bool = False
 
     def image_of(self, pin: ToolchainPin) -> ImagePin:
         """Return the image of a toolchain.
 
         Raises:
-            ToolchainError: there is no image of the tool's on the engine, or it was made from another lock.
+            ToolchainError: there is no image of the tool's on the engine, or it was made from another lock, or a
+                locked one must be there and is not.
             EngineMissingError: the engine has to be asked, and does not answer.
         """
         if pin.name in self.own:
             return ImagePin(reference=self.own[pin.name], is_own=True, origin="dlpu.toml")
         locked = self.locked.get(pin.name)
         if locked is not None:
-            return ImagePin(id=locked.id, reference=locked.reference, origin="dlpu.lock")
+            image = ImagePin(id=locked.id, reference=locked.reference, origin="dlpu.lock")
+            if self.must_be_there and locked.id and not locked.reference and not ask_image(self.connection, locked.id):
+                raise _not_there(pin, image)
+            return image
         name = tool_image(pin.name)
         found = ask_image(self.connection, name)
         if found is None:
@@ -110,6 +116,15 @@ def missing_image(toolchain: str, name: str) -> ToolchainError:
         ErrorCode.IMAGE_MISSING,
         f"the engine has no image {name} for toolchain {toolchain}",
         hint=f"dlpubuild image build {toolchain}",
+    )
+
+
+def _not_there(pin: ToolchainPin, image: ImagePin) -> ToolchainError:
+    return ToolchainError(
+        ErrorCode.IMAGE_MISSING,
+        f"{image.origin} pins toolchain {pin.name} to image {image.id}, which the engine does not have",
+        hint=f"`dlpubuild image build {pin.name}` makes the same image from the same inputs; or accept the one "
+        "that is there with: dlpubuild lock",
     )
 
 
@@ -346,12 +361,7 @@ class _Images:
             if name is not None and (found := find_image(self.connection, name)) is not None:
                 return found
         if image.reference is None:
-            raise ToolchainError(
-                ErrorCode.IMAGE_MISSING,
-                f"{image.origin} pins toolchain {pin.name} to image {image.id}, which the engine does not have",
-                hint=f"`dlpubuild image build {pin.name}` makes the same image from the same inputs; or accept the one "
-                "that is there with: dlpubuild lock",
-            )
+            raise _not_there(pin, image)
         if self.parts.offline:
             raise ToolchainError(
                 ErrorCode.IMAGE_MISSING,

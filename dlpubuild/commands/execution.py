@@ -83,7 +83,7 @@ def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains:
     if requested == "local":
         return _local(host, "local", manifest)
     if requested == "docker":
-        return _docker(host, manifest, toolchains, "docker")
+        return _docker(manifest, toolchains, connect_engine(host))
     if requested == "auto":
         return _auto(host, manifest, toolchains)
     if requested == "remote":
@@ -145,7 +145,7 @@ def _auto(host: Host, manifest: Manifest, toolchains: Sequence[str]) -> Executio
     needs_engine = any(section.image is not None and section.name in toolchains for section in manifest.toolchains)
     try:
         connection = connect_engine(host)
-        execution = _docker(host, manifest, toolchains, "docker", connection=connection)
+        execution = _docker(manifest, toolchains, connection, must_be_there=True)
         about = _ask_about(connection)
     except (EngineMissingError, ToolchainError) as error:
         if needs_engine:
@@ -168,15 +168,16 @@ def _ask_about(connection: Connection) -> str:
 
 
 def _docker(
-    host: Host, manifest: Manifest, toolchains: Sequence[str], told: str, *, connection: Connection | None = None
+    manifest: Manifest, toolchains: Sequence[str], connection: Connection, *, must_be_there: bool = False
 ) -> Execution:
     from dlpubuild.commands.containers import ImageBook  # noqa: PLC0415
     from dlpubuild.toolchains.pins import image_pin  # noqa: PLC0415
 
     book = ImageBook(
-        connection=connection or connect_engine(host),
+        connection=connection,
         own=own_images(manifest),
         locked=_locked_images(manifest) if toolchains else {},
+        must_be_there=must_be_there,
     )
     pins: dict[str, ToolchainPin] = {}
 
@@ -187,7 +188,7 @@ def _docker(
 
     for name in toolchains:
         pin_of(name)
-    return Execution(name="docker", told=told, pin_of=pin_of, connection=book.connection)
+    return Execution(name="docker", told="docker", pin_of=pin_of, connection=connection)
 
 
 def _locked_images(manifest: Manifest) -> Mapping[str, LockedImage]:

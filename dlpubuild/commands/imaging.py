@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from dlpubuild.containers.images import Image
     from dlpubuild.containers.recipe import Recipe
 
-# What the memo knows: the id of the image that came of an image as the builder made it.
-_MEMO_KIND = "normal-image-1"
+# What the memo knows: the id of the image that came of an image as the builder made it. The number goes with what
+# `normalise_image` writes.
+_MEMO_KIND = "normal-image-2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

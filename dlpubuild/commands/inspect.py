@@ -13,13 +13,15 @@ from dlpubuild.commands import options
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .tflite file, or a bundle (.tar.gz or its folder).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .tflite file, a bundle (.tar.gz or its folder), or an .eap.")
+    ],
     as_json: options.JsonOption = False,
 ) -> None:
     """Show what is in a model or in a package.
 
     Inputs and outputs, quantization, operators, size, and multiply-accumulates, as they are in the file: nothing is
-    believed that is not in the tensors themselves. Of a bundle, the model in it is shown.
+    believed that is not in the tensors themselves. Of a package, the model in it is shown.
 
     \b
     Examples:

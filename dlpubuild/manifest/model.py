@@ -24,6 +24,7 @@ IoType = Literal["uint8", "int8", "float32"]
 ActivationPrecision = Literal["fx8", "fx16", "auto"]
 Metric = Literal["top1", "agreement", "sqnr", "mae", "none"]
 PackageFormat = Literal["bundle", "eap"]
+ManifestSchema = Literal["1.7", "2"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +132,17 @@ class LimitsSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcapSection:
-    """`[package.acap]`: what the installable application is called."""
+    """`[package.acap]`: the application that measures the model on a camera; None where it is not said."""
 
     app_name: str | None = None
+    friendly_name: str | None = None
     vendor_id: str | None = None
+    vendor_url: str | None = None
+    schema: ManifestSchema | None = None
+    groups: tuple[str, ...] | None = None
+    min_os: str | None = None
+    max_os: str | None = None
+    rounds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +150,7 @@ class PackageSection:
     """`[package]`: what a build leaves in `dist/`."""
 
     formats: tuple[PackageFormat, ...] = ("bundle",)
+    app: str | None = None
     acap: AcapSection = field(default_factory=AcapSection)
 
 

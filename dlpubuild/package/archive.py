@@ -4,8 +4,8 @@ In: members in order, the name of the top folder, one modification time. Out: a 
 and its digest. Nothing of the host enters: no owner, no clock, no umask, no compression library.
 
 The tar is what `tar --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime=@EPOCH` writes of a
-folder with modes 0644 and 0755; the headers are made here because those of Python's `tarfile` have changed
-between versions.
+folder with modes 0644 and 0755; its headers are made by `dlpubuild.package.tar` because those of Python's `tarfile`
+have changed between versions.
 
 The gzip stream holds stored blocks (RFC 1951, 3.2.4), not compressed ones: zlib and zlib-ng, either of which a
 Python may be built with, compress to different bytes, and the bytes of a package must not depend on that. What
@@ -18,34 +18,22 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dlpubuild.cas.digest import Digest
-from dlpubuild.package.members import in_order, read_chunks
+from dlpubuild.package.members import in_order
+from dlpubuild.package.tar import EXECUTABLE, PLAIN, TarFile, TarFolder, write_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from dlpubuild.package.members import Member
+    from dlpubuild.package.tar import Sink, TarEntry
 
-BLOCK_BYTES = 512
-RECORD_BYTES = 20 * BLOCK_BYTES
-NAME_BYTES = 100
-# Eleven octal digits; larger sizes need a base-256 field, and no camera loads a model of 8 GiB.
-LARGEST_NUMBER = 8**11 - 1
 STORED_BYTES = 0xFFFF
 # ID, method 8, no flags, mtime 0 (as `gzip -n`), no extra flags, OS 3 (Unix).
 GZIP_HEADER = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3))
-
-_FILE, _FOLDER, _LONG_NAME = b"0", b"5", b"L"
-_PLAIN, _EXECUTABLE = 0o644, 0o755
-
-
-class Sink(Protocol):
-    """What bytes are written to."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take all of `data`."""
 
 
 class DigestingSink:
@@ -123,63 +111,22 @@ def write_tar_gz(target: Sink, top: str, members: Iterable[Member], *, mtime_s: 
 
 def write_tar(target: Sink, top: str, members: Iterable[Member], *, mtime_s: int) -> None:
     """Write `members` below the folder `top` as a GNU tar; arguments and errors as for `write_tar_gz`."""
-    written = _folder(target, f"{top}/", mtime_s)
-    seen = {""}
-    for member in in_order(members):
+    write_entries(target, _below(top, in_order(members)), mtime_s=mtime_s)
+
+
+def _below(top: str, members: Iterable[Member]) -> Iterator[TarEntry]:
+    """The entries of `members`, each folder before what is in it."""
+    yield TarFolder(path=top)
+    seen: set[str] = set()
+    for member in members:
         for folder in _folders_above(member.path):
             if folder not in seen:
                 seen.add(folder)
-                written += _folder(target, f"{top}/{folder}/", mtime_s)
-        written += _file(target, f"{top}/{member.path}", member, mtime_s)
-    # Two empty blocks end an archive; tar fills up its record of twenty.
-    written += _write(target, bytes(2 * BLOCK_BYTES))
-    _write(target, bytes(-written % RECORD_BYTES))
+                yield TarFolder(path=f"{top}/{folder}")
+        placed = replace(member, path=f"{top}/{member.path}")
+        yield TarFile(member=placed, mode=EXECUTABLE if member.executable else PLAIN)
 
 
 def _folders_above(path: str) -> list[str]:
     parts = path.split("/")[:-1]
     return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
-
-
-def _folder(target: Sink, name: str, mtime_s: int) -> int:
-    return _write(target, _headers(name, _FOLDER, mode=_EXECUTABLE, size_bytes=0, mtime_s=mtime_s))
-
-
-def _file(target: Sink, name: str, member: Member, mtime_s: int) -> int:
-    mode = _EXECUTABLE if member.executable else _PLAIN
-    size = member.digest.size_bytes
-    written = _write(target, _headers(name, _FILE, mode=mode, size_bytes=size, mtime_s=mtime_s))
-    for chunk in read_chunks(member):
-        written += _write(target, chunk)
-    return written + _write(target, bytes(-size % BLOCK_BYTES))
-
-
-def _write(target: Sink, data: bytes) -> int:
-    target.write(data)
-    return len(data)
-
-
-def _headers(name: str, kind: bytes, *, mode: int, size_bytes: int, mtime_s: int) -> bytes:
-    raw = name.encode()
-    header = _header(raw[:NAME_BYTES], kind, mode=mode, size_bytes=size_bytes, mtime_s=mtime_s)
-    if len(raw) <= NAME_BYTES:
-        return header
-    long_name = raw + b"\0"
-    first = _header(b"././@LongLink", _LONG_NAME, mode=_PLAIN, size_bytes=len(long_name), mtime_s=0)
-    return first + long_name + bytes(-len(long_name) % BLOCK_BYTES) + header
-
-
-def _header(name: bytes, kind: bytes, *, mode: int, size_bytes: int, mtime_s: int) -> bytes:
-    # name, mode, uid, gid, size, mtime | checksum | type, linkname, magic, owner names, device numbers, prefix
-    owner_and_group = _octal(0, 8) * 2
-    size_and_time = _octal(size_bytes, 12) + _octal(mtime_s, 12)
-    before = name.ljust(NAME_BYTES, b"\0") + _octal(mode, 8) + owner_and_group + size_and_time
-    after = (kind + bytes(100) + b"ustar  \0").ljust(BLOCK_BYTES - len(before) - 8, b"\0")
-    checksum = sum(before) + sum(b" " * 8) + sum(after)
-    return before + b"%06o\0 " % checksum + after
-
-
-def _octal(number: int, width: int) -> bytes:
-    if not 0 <= number <= LARGEST_NUMBER:
-        raise ValueError(f"{number} does not fit a tar header")
-    return b"%0*o\0" % (width - 1, number)

@@ -1,6 +1,7 @@
 """The model inside a package, or a model file itself.
 
-In: the path of a `.tflite`, of a bundle's folder, or of its archive. Out: the model. Nothing is unpacked to disk.
+In: the path of a `.tflite`, of a bundle's folder, of its archive, or of an `.eap`. Out: the model. Nothing is unpacked
+to disk.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from dlpubuild.errors import DlpuError, ErrorCode, Location
+from dlpubuild.package.eap import contents as eap
 from dlpubuild.tflite.read import read_file, read_model
 
 if TYPE_CHECKING:
@@ -34,7 +36,16 @@ def read_packaged_model(path: Path) -> TfliteModel:
         raise _no_model(path, f"the folder has no {_MODEL}")
     if path.name.endswith((".tar.gz", ".tgz")):
         return read_model(_member(path))
+    if path.name.endswith(eap.SUFFIX):
+        return read_model(eap.read_eap_file(path, _model_of(path)))
     return read_file(path)
+
+
+def _model_of(path: Path) -> str:
+    models = [name for name in eap.read_eap(path).models if name.endswith(".tflite")]
+    if not models:
+        raise _no_model(path, "the .eap has no .tflite")
+    return models[0]
 
 
 def _member(path: Path) -> bytes:
@@ -59,5 +70,5 @@ def _no_model(path: Path, why: str) -> DlpuError:
         ErrorCode.NOT_A_MODEL,
         why,
         location=Location(str(path)),
-        hint="inspect takes a .tflite file, or a bundle that a build wrote",
+        hint="inspect takes a .tflite file, or a bundle or an .eap that a build wrote",
     )

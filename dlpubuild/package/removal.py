@@ -11,6 +11,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
+from dlpubuild.package.eap.stamp import stamped_eap
 from dlpubuild.package.output_folder import require_replaceable, writable
 from dlpubuild.package.stamp import ARCHIVE_SUFFIX
 
@@ -22,7 +23,7 @@ _STAMP = re.compile(r"\.(?P<base>.+)\.stamp\.json")
 
 
 def package_paths(out_dir: Path, project_name: str) -> tuple[Path, ...]:
-    """Return folders and archives of the project's packages in `out_dir`, sorted, then their stamps."""
+    """Return folders, archives and `.eap` files of the project's packages in `out_dir`, sorted, then their stamps."""
     if not out_dir.is_dir():
         return ()
     found: list[Path] = []
@@ -31,7 +32,10 @@ def package_paths(out_dir: Path, project_name: str) -> tuple[Path, ...]:
         match = _STAMP.fullmatch(path.name)
         # The version follows the name, so that "digits" does not take "digits-large-1.0.0-cpu" for its own.
         if match and re.match(rf"{re.escape(project_name)}-\d+\.", match["base"]):
-            made = (out_dir / match["base"], out_dir / f"{match['base']}{ARCHIVE_SUFFIX}")
+            made = [out_dir / match["base"], out_dir / f"{match['base']}{ARCHIVE_SUFFIX}"]
+            # An .eap has the name that Axis' tool gives it; only its stamp says which.
+            if (eap := stamped_eap(path)) is not None:
+                made.append(eap.path)
             found += [each for each in made if os.path.lexists(each)]
             stamps.append(path)
     return (*sorted(found), *sorted(stamps))

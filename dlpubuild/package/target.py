@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlpubuild import __version__
+from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
 from dlpubuild.package.compiled import compiled_facts, read_report
-from dlpubuild.package.model_json import MODEL_JSON
 from dlpubuild.package.spec import (
     BundleSpec,
     InputPreprocessing,
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
     from dlpubuild.cas.digest import Digest
     from dlpubuild.cas.store import Store
     from dlpubuild.package.compiled import BuiltModel
+    from dlpubuild.package.eap.compressor import Gzip
+    from dlpubuild.package.eap.stamp import WrittenEap
     from dlpubuild.package.stamp import WrittenPackage
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.faults import Memo
     from dlpubuild.project.model import Project
-    from dlpubuild.targets.model import Target
+    from dlpubuild.targets.model import Soc, Target
     from dlpubuild.tflite.model import TfliteModel
     from dlpubuild.toolchains.pins import ToolchainPin
 
@@ -51,14 +54,16 @@ _FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackagedTarget:
-    """A package and what is in it; `quantization` and `operators` are read from the model, before it was compiled.
+    """The packages of one target and what is in them.
 
-    `written` is False where the package lay there already. `notes` are what a person should know of the model, a
-    sentence each.
+    `quantization` and `operators` are read from the model's file, before it was compiled. `package` is the bundle,
+    `eap` the application; each is None where the manifest asks for none. `written` is False where all lay there
+    already. `notes` are what a person should know of the model, a sentence each.
     """
 
     soc: str
-    package: WrittenPackage
+    package: WrittenPackage | None
+    eap: WrittenEap | None = None
     written: bool
     model_bytes: int
     quantization: str
@@ -75,8 +80,12 @@ def package_target(
     memo: Memo,
     out_dir: Path,
     epoch_s: int,
+    gzip: Gzip | None = None,
 ) -> PackagedTarget:
-    """Return the package of `planned` below `out_dir`, made of the model that its steps left.
+    """Return the packages of `planned` below `out_dir`, made of the model that its steps left.
+
+    Args:
+        gzip: what compresses an `.eap`; needed where the manifest asks for one.
 
     Raises:
         GateError: the model is not what the SoC needs, or too little of it runs on the accelerator.
@@ -97,18 +106,63 @@ def package_target(
         if report is not None:
             hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
-    found = current_package(request, out_dir, lambda path: _digest(memo, path))
-    package = found or _write(request, read.model(), out_dir)
-    told = json.loads((package.folder / MODEL_JSON).read_bytes())
+    formats = project.manifest.package.formats
+    package, eap, is_new, is_eap_new = None, None, False, False
+    if "bundle" in formats:
+        found = current_package(request, out_dir, lambda path: _digest(memo, path))
+        package, is_new = found or _write(request, read.model(), out_dir), found is None
+    if "eap" in formats:
+        eap, is_eap_new = _packed_eap(project, request, out_dir, memo, gzip)
+    told = _told(read, memo)
     return PackagedTarget(
         soc=target.name,
         package=package,
-        written=found is None,
+        eap=eap,
+        written=is_new or is_eap_new,
         model_bytes=built.model.size_bytes,
-        quantization=told["quantization"]["actual"],
-        operators=told["model"]["operators"],
+        quantization=told["quantization"],
+        operators=told["operators"],
         notes=() if report is None else mapping_notes(report),
     )
+
+
+def check_packages(project: Project, socs: Mapping[str, Soc], *, epoch_s: int) -> tuple[str, ...]:
+    """Look at the packages that a build would make, before it runs a step, and return what is worth knowing.
+
+    Raises:
+        ManifestError: an application cannot be packed; every fault.
+    """
+    if "eap" not in project.manifest.package.formats:
+        return ()
+    from dlpubuild.package.eap.of_project import check_eaps  # noqa: PLC0415 - only an .eap needs it
+
+    requests = [_unbuilt_request(project, target, epoch_s) for target in project.targets]
+    return check_eaps(project, requests, [soc.larod_device for soc in socs.values()])
+
+
+def _packed_eap(
+    project: Project, request: PackageRequest, out_dir: Path, memo: Memo, gzip: Gzip | None
+) -> tuple[WrittenEap, bool]:
+    from dlpubuild.package.eap.of_project import packed_eap  # noqa: PLC0415 - only an .eap needs it
+
+    if gzip is None:
+        raise AssertionError("an .eap needs gzip")
+    return packed_eap(project, request, out_dir, lambda path: _digest(memo, path), gzip)
+
+
+def _told(read: _Reader, memo: Memo) -> dict[str, Any]:
+    """What reports say of a model; remembered, so that a build with nothing to do does not read it."""
+    key = f"{__version__} {read.digest}"
+    known = memo.recall("model-told-1", key)
+    if known is None:
+        from dlpubuild.package.description import describe_tflite  # noqa: PLC0415 - as in `_write`
+        from dlpubuild.tflite.facts import summarise  # noqa: PLC0415
+
+        described = describe_tflite(read.model(), summarise(read.model()))
+        known = json.dumps({"quantization": described.quantization, "operators": dict(described.operators)}).encode()
+        memo.remember("model-told-1", key, known)
+    told: dict[str, Any] = json.loads(known)
+    return told
 
 
 def _write(request: PackageRequest, model: TfliteModel, out_dir: Path) -> WrittenPackage:
@@ -201,6 +255,12 @@ def _preprocessing(project: Project, target: Target) -> tuple[InputPreprocessing
 
 
 def _request(project: Project, target: Target, model: Digest, store: Store, epoch_s: int) -> PackageRequest:
+    unbuilt = _unbuilt_request(project, target, epoch_s)
+    return replace(unbuilt, model_path=Path(store.folder.blob_path(model)), model_digest=model)
+
+
+def _unbuilt_request(project: Project, target: Target, epoch_s: int) -> PackageRequest:
+    """All of a request that is known before the model is built."""
     manifest = project.manifest
     section = manifest.project
     return PackageRequest(
@@ -209,7 +269,7 @@ def _request(project: Project, target: Target, model: Digest, store: Store, epoc
         vendor=section.vendor,
         license=section.license,
         license_text=project.license_text,
-        app_name=manifest.package.acap.app_name or default_app_name(section.name),
+        app_name=manifest.package.acap.app_name or _own_name(project, target) or default_app_name(section.name),
         soc=SocFacts(
             name=target.name,
             title=target.soc.title,
@@ -218,14 +278,23 @@ def _request(project: Project, target: Target, model: Digest, store: Store, epoc
             deep_learning_processor=target.soc.deep_learning_processor,
         ),
         model_file=target.soc.model_file,
-        model_path=Path(store.folder.blob_path(model)),
-        model_digest=model,
+        model_path=Path(os.devnull),
+        model_digest=EMPTY_DIGEST,
         preprocessing=_preprocessing(project, target),
         labels=project.labels,
         requested_quantization=target.quantization,
         toolchain=_toolchain(project.toolchains[target.toolchain]),
         epoch_s=epoch_s,
     )
+
+
+def _own_name(project: Project, target: Target) -> str | None:
+    """What the project's own application calls itself on this SoC, where that can be read."""
+    if project.app is None:
+        return None
+    from dlpubuild.package.eap.application import own_app_name  # noqa: PLC0415 - only an .eap needs it
+
+    return own_app_name(project.app, target.name)
 
 
 def _toolchain(pin: ToolchainPin) -> ToolchainFacts:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from dlpubuild.cas.digest import Digest
     from dlpubuild.manifest.model import Manifest, ModelInput
+    from dlpubuild.project.app_folder import AppFolder
     from dlpubuild.targets.model import Target
     from dlpubuild.toolchains.pins import ToolchainPin
 
@@ -106,7 +107,8 @@ class Project:
     """Everything a plan is made from.
 
     `labels` are without line ends, in file order. `inputs` are the manifest's, or those the model itself names
-    where the manifest has none; empty where neither says anything before the import.
+    where the manifest has none; empty where neither says anything before the import. `app` is the ACAP application of
+    the project's own, where an `.eap` is asked for.
     """
 
     manifest: Manifest
@@ -116,6 +118,7 @@ class Project:
     inputs: tuple[ModelInput, ...]
     labels: tuple[str, ...] | None
     license_text: bytes | None
+    app: AppFolder | None = None
     calibration: CalibrationSource | None
     targets: tuple[Target, ...]
     toolchains: Mapping[str, ToolchainPin]

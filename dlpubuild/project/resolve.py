@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dlpubuild.errors import ErrorCode, ToolchainError
 from dlpubuild.manifest.wording import did_you_mean, in_a_row, nearest_value
+from dlpubuild.project.app import resolve_app
 from dlpubuild.project.calibration import CalibrationRequest, resolve_calibration
 from dlpubuild.project.faults import Faults
 from dlpubuild.project.inputs import check_outputs, settle_inputs
@@ -61,6 +62,7 @@ def resolve_project(
     check_outputs(faults, signature)
     labels = _labels(faults, paths, signature)
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
+    app = resolve_app(faults, paths, memo)
     _refuse_what_comes_later(faults, toolchains)
     calibration = None
     if _needs_calibration(faults, targets) or every_image:
@@ -81,6 +83,7 @@ def resolve_project(
         inputs=inputs,
         labels=labels,
         license_text=license_text,
+        app=app,
         calibration=calibration,
         targets=tuple(targets),
         toolchains=toolchains,
@@ -216,14 +219,6 @@ def _read(faults: Faults, paths: ProjectPaths, name: str | None, key: str) -> by
 
 
 def _refuse_what_comes_later(faults: Faults, toolchains: Mapping[str, ToolchainPin]) -> None:
-    for position, name in enumerate(faults.manifest.package.formats):
-        if name != "bundle":
-            faults.add(
-                ErrorCode.TARGET_UNAVAILABLE,
-                f"package.formats[{position}]",
-                f'"{name}" cannot be written by this version yet',
-                'use formats = ["bundle"]',
-            )
     for section in faults.manifest.toolchains:
         pin = toolchains.get(section.name)
         if pin is None:

@@ -104,8 +104,6 @@ def _row(target: TargetResult, paint: Paint, *, brief: bool) -> tuple[str, ...]:
         state = paint.bad("failed") if target.error is not None else paint.dim("skipped")
         return (target.soc, "-", "-", "-", "-", "-", state, "-")
     package = target.package
-    archive = package.package.archive
-    size = f"{size_text(package.package.size_bytes)}{'' if package.written else ', unchanged'}"
     return (
         target.soc,
         package.quantization,
@@ -114,8 +112,19 @@ def _row(target: TargetResult, paint: Paint, *, brief: bool) -> tuple[str, ...]:
         str(sum(package.operators.values())) if brief else _operators(package.operators),
         seconds_text(target.seconds),
         paint.good("ran") if target.ran else paint.dim("cached"),
-        f"{archive.name if brief else _short(archive)} ({size})",
+        _files(package, brief=brief),
     )
+
+
+def _files(package: PackagedTarget, *, brief: bool) -> str:
+    """The bundle's archive and the .eap, each with its size."""
+    files: list[tuple[Path, int]] = []
+    if package.package is not None:
+        files.append((package.package.archive, package.package.size_bytes))
+    if package.eap is not None:
+        files.append((package.eap.path, package.eap.size_bytes))
+    unchanged = "" if package.written else ", unchanged"
+    return ", ".join(f"{path.name if brief else _short(path)} ({size_text(size)}{unchanged})" for path, size in files)
 
 
 def _operators(operators: Mapping[str, int]) -> str:
@@ -184,10 +193,8 @@ def _target_json(target: TargetResult) -> dict[str, Any]:
     return {
         "soc": target.soc,
         "state": "ran" if target.ran else "cached",
-        "archive": str(package.package.archive),
-        "archive_sha256": package.package.archive_digest.hash,
-        "archive_bytes": package.package.size_bytes,
-        "folder": str(package.package.folder),
+        **_bundle_json(package),
+        **_eap_json(package),
         "written": package.written,
         "model_bytes": package.model_bytes,
         "quantization": package.quantization,
@@ -196,6 +203,25 @@ def _target_json(target: TargetResult) -> dict[str, Any]:
         "notes": list(package.notes),
         "seconds": round(target.seconds, 3),
     }
+
+
+def _bundle_json(package: PackagedTarget) -> dict[str, Any]:
+    bundle = package.package
+    if bundle is None:
+        return {}
+    return {
+        "archive": str(bundle.archive),
+        "archive_sha256": bundle.archive_digest.hash,
+        "archive_bytes": bundle.size_bytes,
+        "folder": str(bundle.folder),
+    }
+
+
+def _eap_json(package: PackagedTarget) -> dict[str, Any]:
+    if package.eap is None:
+        return {}
+    eap = package.eap
+    return {"eap": str(eap.path), "eap_sha256": eap.digest.hash, "eap_bytes": eap.size_bytes}
 
 
 def error_json(error: DlpuError) -> dict[str, Any]:

@@ -253,7 +253,7 @@ def test_what_a_killed_build_left_is_removed_by_the_next(docker: Docker, copy_ex
     _wait(lambda: (docker.tool.cache / "owner").exists() and docker.left() == ["running"], "a running step")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert docker.left() == ["running"]
+    assert "running" in docker.left()
     # A build in another project with the same cache, which has nothing to do with the one that was killed.
     other = copy_example("other")
     docker.tool.build(other, "--target", "cpu")

@@ -121,6 +121,15 @@ def test_a_locked_image_goes_before_the_one_that_has_the_name(manifest: Manifest
     assert with_image.asked == [], "a lock says it all"
 
 
+def test_auto_takes_this_machine_where_a_locked_image_is_missing(manifest: Manifest, with_image: EngineDouble) -> None:
+    lock(manifest, tf2=LockedImage(id=OTHER_ID))
+    execution = choose_execution(host_of(with_image), "auto", manifest, NAMES)
+    assert execution.name == "local"
+    assert OTHER_ID in execution.told
+    lock(manifest, tf2=LockedImage(id=OTHER_ID, reference=REFERENCE))
+    assert choose_execution(host_of(with_image), "auto", manifest, NAMES).name == "docker", "it can be pulled"
+
+
 def test_a_locked_reference_names_the_content_for_any_cluster(manifest: Manifest, with_image: EngineDouble) -> None:
     lock(manifest, tf2=LockedImage(id=OTHER_ID, reference=REFERENCE))
     execution = choose_execution(host_of(with_image), "docker", manifest, NAMES)

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from dlpubuild.cas.digest import digest_bytes, digest_stream
 from dlpubuild.cas.faults import BlobMissingError
 from dlpubuild.errors import ErrorCode, StoreError
-from dlpubuild.package.archive import RECORD_BYTES, STORED_BYTES, StoredGzip, write_tar, write_tar_gz
+from dlpubuild.package.archive import STORED_BYTES, StoredGzip, write_tar, write_tar_gz
 from dlpubuild.package.members import Member, made_member
+from dlpubuild.package.tar import RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

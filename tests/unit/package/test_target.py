@@ -119,6 +119,7 @@ def packing(tmp_path: Path) -> Packing:
 
 
 def model_json(package: PackagedTarget) -> dict[str, Any]:
+    assert package.package is not None
     document: dict[str, Any] = json.loads((package.package.folder / "model.json").read_bytes())
     return document
 
@@ -129,6 +130,7 @@ def test_a_model_that_fits_becomes_a_package(packing: Packing, tmp_path: Path) -
     assert (done.soc, done.written, done.quantization) == ("artpec8", True, "per-tensor")
     assert done.model_bytes == len(PER_TENSOR)
     assert done.operators["CONV_2D"] == 1
+    assert done.package is not None
     assert (done.package.folder / "model" / "model.tflite").read_bytes() == PER_TENSOR
     told = model_json(done)
     assert told["toolchain"]["tensorflow"] == "2.19.1"
@@ -178,6 +180,7 @@ class _Unreadable(Store):
 def test_a_package_that_was_changed_is_written_again(packing: Packing, tmp_path: Path) -> None:
     made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
     first = packing.pack(made, PER_TENSOR, "artpec8")
+    assert first.package is not None
     (first.package.folder / "README.md").write_text("changed")
     again = packing.pack(made, PER_TENSOR, "artpec8")
     assert again.written
@@ -251,7 +254,8 @@ def test_a_package_does_not_depend_on_the_targets_built_beside_it(tmp_path: Path
     digests = set()
     for name, toml in (("alone", "[target.cpu]\n"), ("both", CALIBRATION + "[target.artpec8]\n[target.cpu]\n")):
         made = project(tmp_path / name, toml, model=INPUT)
-        digests.add(Packing(tmp_path / name).pack(made, FLOAT, "cpu").package.archive_digest)
+        package = Packing(tmp_path / name).pack(made, FLOAT, "cpu").package
+        digests.add(package.archive_digest if package is not None else None)
     assert len(digests) == 1
 
 
@@ -310,6 +314,7 @@ def test_of_a_compiled_model_the_one_before_is_described(packing: Packing, tmp_p
     assert (done.quantization, done.notes) == ("per-channel", ())
     assert done.model_bytes == len(b"compiled")
     assert done.operators["CONV_2D"] == 1
+    assert done.package is not None
     assert (done.package.folder / "model" / "model.tflite").read_bytes() == b"compiled"
     assert (done.package.folder / "model" / "model_uncompiled.tflite").read_bytes() == PER_CHANNEL
     told = model_json(done)
@@ -369,6 +374,8 @@ def test_another_record_is_another_package_where_what_it_says_is_told(packing: P
     assert "it stopped" in same.notes[0]
     other = packing.pack_compiled(made, PER_CHANNEL, step_record(mapped=3))
     assert other.written
+    assert other.package is not None
+    assert first.package is not None
     assert other.package.archive_digest != first.package.archive_digest
 
 

@@ -128,11 +128,6 @@ def test_a_machine_without_a_locked_toolchain_is_told_once(tmp_path: Path) -> No
     assert [(each.code, each.path) for each in caught.value.problems] == [(ErrorCode.TOOLCHAIN, "target.cpu")]
 
 
-def test_an_eap_is_refused_until_it_can_be_written(tmp_path: Path) -> None:
-    manifest = write_project(tmp_path, '[target.cpu]\n[package]\nformats = ["bundle", "eap"]\n')
-    assert fault(manifest) == (ErrorCode.TARGET_UNAVAILABLE, "package.formats[1]", line_of(manifest, "formats ="))
-
-
 def test_an_integer_target_of_the_projects_own_needs_calibration(tmp_path: Path) -> None:
     manifest = load_manifest(write_project(tmp_path))
     (target,) = manifest.targets
@@ -152,8 +147,7 @@ def test_a_license_file_is_read_as_it_is(tmp_path: Path) -> None:
 def test_every_fault_is_told_at_once_and_in_file_order(tmp_path: Path) -> None:
     manifest = write_project(
         tmp_path,
-        '[calibration]\ndata = "empty"\n[target.cv25]\n[target.artpec8]\ntoolchain = "tf1"\n'
-        '[package]\nformats = ["eap"]\n',
+        '[calibration]\ndata = "empty"\n[target.cv25]\n[target.artpec8]\ntoolchain = "tf1"\n',
         project='license-file = "nothing"',
         model='labels = "labels.txt"\n[[model.input]]\nname = "x"\n',
         files={"labels.txt": "one\n", "empty/.keep": b""},
@@ -166,7 +160,6 @@ def test_every_fault_is_told_at_once_and_in_file_order(tmp_path: Path) -> None:
         (ErrorCode.CALIBRATION_EMPTY, "calibration.data"),
         (ErrorCode.TARGET_UNAVAILABLE, "target.cv25"),
         (ErrorCode.UNKNOWN_VALUE, "target.artpec8.toolchain"),
-        (ErrorCode.TARGET_UNAVAILABLE, "package.formats[0]"),
     ]
     assert [each.location.line for each in found] == sorted(each.location.line for each in found)
     assert {each.location.file for each in found} == {str(manifest)}

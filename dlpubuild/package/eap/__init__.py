@@ -1,0 +1,1 @@
+"""The ACAP application package: an `.eap` that installs on a camera."""
