@@ -29,10 +29,11 @@ from dlpubuild.commands.wiring import (
     read_socs,
     select_targets,
 )
-from dlpubuild.engine.bind import output_digest
+from dlpubuild.engine.bind import STEP_RECORD, output_digest
 from dlpubuild.engine.events import Notice
 from dlpubuild.engine.scheduler import State, merged
 from dlpubuild.errors import DlpuError, ErrorCode, NothingSelectedError, OutputError, StoreError, UsageError
+from dlpubuild.package.compiled import BuiltModel
 from dlpubuild.package.target import check_packages, package_target
 from dlpubuild.plan.model import Plan
 from dlpubuild.project.resolve import notes_on
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from dlpubuild.cas.digest import Digest
     from dlpubuild.cas.memo import Memo
     from dlpubuild.cas.store import Store
     from dlpubuild.commands.execution import Execution, LimitOptions
@@ -285,6 +287,9 @@ class _Work:
                 with interrupts.deferred():
                     outcomes = merged(outcomes, engine.run(self.plan))
                 targets = self._package_all(engine, outcomes)
+        for each in targets:
+            for note in each.package.notes if each.package is not None else ():
+                self.observe(Notice(text=f"note: {each.soc}: {note}"))
         if any(each.state is State.RAN for each in outcomes.values()):
             self._collect(store)
         self._say_where(outcomes)
@@ -321,15 +326,11 @@ class _Work:
         if failed:
             key, outcome = next(((k, o) for k, o in failed if o.error is not None), failed[0])
             return TargetResult(soc=name, error=outcome.error, failed_step=self.plan.step(key).name)
-        made = outcomes[planned.result.step].result
-        if made is None:
-            raise AssertionError("a target whose steps all succeeded has a result")
-        model = output_digest(made, planned.result.path)
         try:
             package = package_target(
                 self.project,
                 planned,
-                model,
+                _built(planned, outcomes),
                 store=engine.store,
                 memo=self.memo,
                 out_dir=self.out_dir,
@@ -339,6 +340,22 @@ class _Work:
         except DlpuError as error:
             return TargetResult(soc=name, error=error)
         return _target_result(planned, package, outcomes)
+
+
+def _built(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> BuiltModel:
+    """Return what the steps of a target left, all of which succeeded."""
+
+    def digest(step: str, path: str) -> Digest:
+        made = outcomes[step].result
+        if made is None:
+            raise AssertionError("a target whose steps all succeeded has a result")
+        return output_digest(made, path)
+
+    model, compiled = digest(planned.result.step, planned.result.path), planned.compiled
+    if compiled is None:
+        return BuiltModel(model=model)
+    source = digest(compiled.source.step, compiled.source.path)
+    return BuiltModel(model=model, source=source, record=digest(compiled.step, STEP_RECORD))
 
 
 def _target_result(

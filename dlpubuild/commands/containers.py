@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from dlpubuild.toolchains.pins import ToolchainPin
 
 LOCK_LABEL = "org.dlpubuild.lock-sha256"
+# The Dockerfile sets it to the sha256 that it checked.
+ARCHIVE_LABEL = "org.dlpubuild.edgetpu-sha256"
 OWNER_LABEL = "org.dlpubuild.owner"
 _OK = 200
 _NOT_FOUND = 404
@@ -162,7 +164,7 @@ def _inspected_by_sdk(connection: Connection, name: str) -> Mapping[str, Any] | 
 
 
 def _check_label(pin: ToolchainPin, name: str, labels: Mapping[str, str]) -> None:
-    found = labels.get(LOCK_LABEL)
+    found = labels.get(LOCK_LABEL if pin.archive is None else ARCHIVE_LABEL)
     if found != pin.lock_sha256:
         what = f"was made from another lock ({found[:16]}…)" if found else "was not made by `dlpubuild image build`"
         raise ToolchainError(

@@ -55,12 +55,12 @@ class Execution:
 
 def toolchains_in_use(manifest: Manifest, socs: Mapping[str, Soc], selected: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the toolchains that the selected targets ask for, sorted; faulty ones are passed over."""
-    names = set()
+    names: set[str] = set()
     for section in manifest.targets:
         soc = socs.get(section.soc)
         if soc is not None and soc.can_be_built and section.soc in selected:
             name = section.toolchain or soc.default_toolchain
-            names.update({name} & set(soc.allowed_toolchain))
+            names.update({name} & set(soc.allowed_toolchain), soc.further_toolchains)
     return tuple(sorted(names))
 
 
@@ -81,7 +81,7 @@ def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains:
         ToolchainError: an image is missing, or is not what was pinned.
     """
     if requested == "local":
-        return _local(host, "local")
+        return _local(host, "local", manifest)
     if requested == "docker":
         return _docker(manifest, toolchains, connect_engine(host))
     if requested == "auto":
@@ -97,11 +97,25 @@ def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains:
     )
 
 
-def local_pins(host: Host) -> Callable[[str], ToolchainPin]:
-    """Return what pins a toolchain to its locked environment on this machine."""
-    from dlpubuild.toolchains.pins import load_pin  # noqa: PLC0415
+def local_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
+    """Return what pins a toolchain to its locked environment on this machine, or to the manifest's own folder."""
+    from dlpubuild.commands.wiring import open_memo  # noqa: PLC0415
+    from dlpubuild.toolchains.pins import folder_pin, load_pin  # noqa: PLC0415
 
-    return lambda name: load_pin(name, machine=host.machine, system=host.system)
+    folders = {each.name: manifest.folder / each.path for each in manifest.toolchains if each.path is not None}
+
+    def hashes_of(paths: Sequence[Path]) -> list[str]:
+        with open_memo(host) as memo:
+            return [digest.hash for digest in memo.digest_files(paths)]
+
+    def pin_of(name: str) -> ToolchainPin:
+        if name in folders:
+            return folder_pin(
+                name, folders[name].absolute(), machine=host.machine, system=host.system, hashes_of=hashes_of
+            )
+        return load_pin(name, machine=host.machine, system=host.system)
+
+    return pin_of
 
 
 def connect_engine(host: Host) -> Connection:
@@ -123,8 +137,8 @@ def connect_engine(host: Host) -> Connection:
     return Connection(address, host.environ)
 
 
-def _local(host: Host, told: str) -> Execution:
-    return Execution(name="local", told=told, pin_of=local_pins(host))
+def _local(host: Host, told: str, manifest: Manifest) -> Execution:
+    return Execution(name="local", told=told, pin_of=local_pins(host, manifest))
 
 
 def _auto(host: Host, manifest: Manifest, toolchains: Sequence[str]) -> Execution:
@@ -137,7 +151,7 @@ def _auto(host: Host, manifest: Manifest, toolchains: Sequence[str]) -> Executio
         if needs_engine:
             raise
         hint = f"; to use containers: {error.hint}" if isinstance(error, ToolchainError) else ""
-        return _local(host, f"local (auto: {error.message}{hint})")
+        return _local(host, f"local (auto: {error.message}{hint})", manifest)
     return replace(execution, told=f"docker (auto: {about})")
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from dlpubuild.manifest.source import Source
 
-_FRACTIONS = frozenset({"mean", "std", "max_drop", "min_agreement", "cpus"})
+_FRACTIONS = frozenset({"mean", "std", "max_drop", "min_agreement", "min_mapped", "cpus"})
 
 
 def manifest_of(source: Source, *, path: Path, sha256: str) -> Manifest:

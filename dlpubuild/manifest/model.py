@@ -101,6 +101,12 @@ class TargetSection:
     io: IoType | None = None
     toolchain: str | None = None
     activations: ActivationPrecision | None = None
+    min_mapped: float | None = None
+    min_runtime_version: int | None = None
+    search_delegate: bool | None = None
+    delegate_search_step: int | None = None
+    timeout: int | None = None
+    intermediate_tensors: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,6 +88,7 @@ _SENTENCES = {
 }
 _TYPE_NAMES = {
     "array": "an array",
+    "boolean": "true or false",
     "integer": "a whole number",
     "number": "a number",
     "object": "a table",

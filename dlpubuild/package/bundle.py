@@ -51,6 +51,9 @@ def bundle_members(spec: BundleSpec) -> tuple[Member, ...]:
         made_member(LICENSE, license_file(request)),
         made_member(README, readme(spec)),
     ]
+    if request.compiled is not None:
+        source = request.compiled
+        members.append(Member(path=request.uncompiled_member, content=source.source_path, digest=source.source_digest))
     if request.labels is not None:
         members.append(made_member(LABELS, "".join(f"{label}\n" for label in request.labels).encode()))
     return with_checksums(members)

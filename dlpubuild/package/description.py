@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dlpubuild.errors import ErrorCode, GateError
+from dlpubuild.tflite.runtime import min_runtime
 
 if TYPE_CHECKING:
     from dlpubuild.package.spec import InputPreprocessing
@@ -41,7 +42,8 @@ class ModelDescription:
 
     `operators` are (name, count), sorted by name. `macs` counts the multiply-accumulates of one inference.
     `quantization` and `granularity` are what is in the file, in the words of `dlpubuild.tflite.facts`.
-    `min_runtime` is the oldest TensorFlow Lite that runs the file, None where that is not known.
+    `min_runtime` is the oldest TensorFlow Lite that runs the file, as its converter noted it or else as its operators
+    say, None where neither does.
     """
 
     inputs: tuple[IoTensor, ...]
@@ -120,7 +122,7 @@ def describe_tflite(model: TfliteModel, facts: ModelFacts) -> ModelDescription:
         parameter_bytes=facts.parameter_bytes,
         quantization=facts.quantization,
         granularity=facts.granularity,
-        min_runtime=facts.min_runtime or None,
+        min_runtime=facts.min_runtime or min_runtime(model).version,
     )
 
 

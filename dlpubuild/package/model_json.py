@@ -14,7 +14,14 @@ from dlpubuild.package.pixels import per_channel, pixel_mapping
 
 if TYPE_CHECKING:
     from dlpubuild.package.description import ImageGeometry, IoTensor
-    from dlpubuild.package.spec import BundleSpec, InputPreprocessing, PackageRequest, ToolchainFacts
+    from dlpubuild.package.spec import (
+        BundleSpec,
+        CompilerFacts,
+        InputPreprocessing,
+        MappingFacts,
+        PackageRequest,
+        ToolchainFacts,
+    )
 
 MODEL_JSON = "model.json"
 LABELS = "label/labels.txt"
@@ -60,6 +67,8 @@ def _document(spec: BundleSpec) -> dict[str, object]:
         "labels": _labels(request),
         "accuracy": None if request.accuracy is None else dict(request.accuracy),
         "toolchain": _toolchain(request.toolchain),
+        "compiler": None if request.compiled is None else _compiler(request.compiled.compiler),
+        "mapping": None if request.compiled is None else _mapping(request.compiled.mapping),
     }
 
 
@@ -69,6 +78,25 @@ def _toolchain(facts: ToolchainFacts) -> dict[str, object]:
         "tensorflow": facts.tensorflow,
         "lock-sha256": facts.lock_sha256,
         "image": facts.image,
+    }
+
+
+def _compiler(facts: CompilerFacts) -> dict[str, object]:
+    return {"name": facts.name, "version": facts.version, "archive-sha256": facts.archive_sha256}
+
+
+def _mapping(facts: MappingFacts) -> dict[str, object]:
+    return {
+        "total": facts.total,
+        "mapped": facts.mapped,
+        "subgraphs": facts.subgraphs,
+        "on-chip-used": facts.on_chip_used,
+        "on-chip-remaining": facts.on_chip_remaining,
+        "off-chip-streamed": facts.off_chip_streamed,
+        "operators": [
+            {"name": each.name, "count": each.count, "mapped": each.mapped, "status": each.status}
+            for each in facts.operators
+        ],
     }
 
 
@@ -82,7 +110,15 @@ def _model(spec: BundleSpec) -> dict[str, object]:
         "macs": model.macs,
         "min-runtime": model.min_runtime,
         "operators": dict(model.operators),
+        "uncompiled": _uncompiled(request),
     }
+
+
+def _uncompiled(request: PackageRequest) -> dict[str, object] | None:
+    if request.compiled is None:
+        return None
+    digest = request.compiled.source_digest
+    return {"file": request.uncompiled_member, "sha256": digest.hash, "size-bytes": digest.size_bytes}
 
 
 def _labels(request: PackageRequest) -> dict[str, object] | None:

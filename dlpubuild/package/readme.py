@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from dlpubuild.package.acap_fragment import FRAGMENT, run_options
 from dlpubuild.package.description import float32_text, image_geometry, preprocessing_by_input
+from dlpubuild.package.markdown import code_span, escaped
 from dlpubuild.package.members import SUMS_NAME
 from dlpubuild.package.model_json import LABELS, MODEL_JSON
 from dlpubuild.package.params_header import PARAMS_HEADER
 from dlpubuild.package.pixels import per_channel, pixel_mapping
+from dlpubuild.package.readme_compiled import camera_without, compiled_rows, model_rows
 
 if TYPE_CHECKING:
-    from dlpubuild.package.description import ImageGeometry, IoTensor
+    from dlpubuild.package.description import ImageGeometry, IoTensor, ModelDescription
     from dlpubuild.package.pixels import PixelMapping
     from dlpubuild.package.spec import BundleSpec, InputPreprocessing, PackageRequest, ToolchainFacts
 
@@ -56,7 +58,7 @@ def readme(spec: BundleSpec) -> bytes:
 
 
 def _title(request: PackageRequest) -> list[str]:
-    vendor = f" by {_text(request.vendor)}" if request.vendor else ""
+    vendor = f" by {escaped(request.vendor)}" if request.vendor else ""
     return [
         f"# {request.name} {request.version} for {request.soc.title}",
         "",
@@ -69,7 +71,7 @@ def _contents(request: PackageRequest) -> list[str]:
     return [
         "| file | what |",
         "|---|---|",
-        f"| `{request.model_member}` | the model that larod loads |",
+        *model_rows(request),
         f"| `{PARAMS_HEADER}` | its sizes and scales as C constants |",
         *labels,
         f"| `{MODEL_JSON}` | all that is known of the model, for programs |",
@@ -81,8 +83,10 @@ def _contents(request: PackageRequest) -> list[str]:
 
 def _model(spec: BundleSpec) -> list[str]:
     request, model = spec.request, spec.model
-    operators = ", ".join(f"{_code(name)} {count}" for name, count in model.operators)
-    accuracy = [f"| accuracy: {_text(name)} | {value:g} |" for name, value in sorted((request.accuracy or {}).items())]
+    operators = ", ".join(f"{code_span(name)} {count}" for name, count in model.operators)
+    accuracy = [
+        f"| accuracy: {escaped(name)} | {value:g} |" for name, value in sorted((request.accuracy or {}).items())
+    ]
     return [
         "## Model",
         "",
@@ -90,15 +94,23 @@ def _model(spec: BundleSpec) -> list[str]:
         "|---|---|",
         f"| ACAP architecture | {request.soc.architecture} |",
         f"| sha256 | `{request.model_digest.hash}` |",
-        f"| size | {request.model_digest.size_bytes:,} bytes, of which {model.parameter_bytes:,} parameters |",
+        *_size(request, model),
         f"| quantization | {model.quantization} (asked for: {request.requested_quantization}) |",
         f"| scales of the weights | {model.granularity} |",
         f"| multiply-accumulates | {model.macs:,} |",
         f"| operators | {operators} |",
         f"| oldest TensorFlow Lite | {model.min_runtime or 'not known'} |",
         f"| converted with | {_converter(request.toolchain)} |",
+        *([] if request.compiled is None else compiled_rows(request.compiled)),
         *accuracy,
     ]
+
+
+def _size(request: PackageRequest, model: ModelDescription) -> list[str]:
+    size = f"| size | {request.model_digest.size_bytes:,} bytes"
+    if request.compiled is None:
+        return [f"{size}, of which {model.parameter_bytes:,} parameters |"]
+    return [f"{size} |", f"| parameters | {model.parameter_bytes:,} bytes |"]
 
 
 def _converter(facts: ToolchainFacts) -> str:
@@ -123,7 +135,7 @@ def _tensor_row(kind: str, index: int, tensor: IoTensor) -> str:
     scale, zero_point = "-", "-"
     if tensor.scale is not None:
         scale, zero_point = float32_text(tensor.scale), str(tensor.zero_point or 0)
-    return f"| {kind} {index} | {_code(tensor.name)} | {shape} | {tensor.dtype} | {scale} | {zero_point} |"
+    return f"| {kind} {index} | {code_span(tensor.name)} | {shape} | {tensor.dtype} | {scale} | {zero_point} |"
 
 
 def _preprocessing(spec: BundleSpec) -> list[list[str]]:
@@ -139,7 +151,7 @@ def _one_preprocessing(tensor: IoTensor, how: InputPreprocessing) -> list[str]:
     std = _numbers(per_channel("std", how.std, channels))
     geometry = image_geometry(tensor, how)
     return [
-        f"## Preprocessing of {_code(tensor.name)}",
+        f"## Preprocessing of {code_span(tensor.name)}",
         "",
         *(_image_words(how, geometry) if geometry else ()),
         "The network was trained on `x = (pixel - mean) / std`, pixels from 0 to 255, with",
@@ -211,23 +223,5 @@ def _camera(request: PackageRequest) -> list[str]:
         "```sh",
         f"larod-client -R 100 -w 5 -p -c {request.soc.larod_device} -g {request.model_file} -i ''",
         "```",
+        *([] if request.compiled is None else camera_without(request)),
     ]
-
-
-def _text(text: str) -> str:
-    """Return `text` for a line of Markdown: no line ends, nothing that formats or ends a table cell."""
-    escaped = "".join(f"\\{character}" if character in "\\`*_[]<>|#" else character for character in text)
-    return " ".join(escaped.split())
-
-
-def _code(text: str) -> str:
-    """Return `text` as a code span that may stand in a table."""
-    plain = " ".join(text.split()).replace("|", "\\|")
-    fence = "`" * (max((len(run) for run in _backticks(plain)), default=0) + 1)
-    space = " " if plain.startswith("`") or plain.endswith("`") else ""
-    return f"{fence}{space}{plain}{space}{fence}"
-
-
-def _backticks(text: str) -> list[str]:
-    only = "".join(character if character == "`" else " " for character in text)
-    return only.split()

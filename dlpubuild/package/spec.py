@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from dlpubuild.package.description import ModelDescription
 
 # Part of every key. Raise it with any change of the bytes that a request leads to (a golden test notices).
-WRITER_VERSION = 2
+WRITER_VERSION = 3
+
+# The folder of all models in a package.
+MODEL_FOLDER = "model"
+# What a compiled model was made from; larod runs it on the CPU, which it calls `cpu-tflite` on every product.
+UNCOMPILED_FILE = "model_uncompiled.tflite"
+CPU_DEVICE = "cpu-tflite"
 
 _INSTALLED = PurePosixPath("/usr/local/packages")
 
@@ -78,13 +84,55 @@ class ToolchainFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompilerFacts:
+    """What compiled the model; `archive_sha256` pins it, None where the project brought a compiler or an image."""
+
+    name: str
+    version: str
+    archive_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorFacts:
+    """How many operators of a name run on the accelerator, or on the CPU, and what the compiler says of them."""
+
+    name: str
+    count: int
+    mapped: bool
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingFacts:
+    """How much of a model runs on the accelerator; memory is for parameters, in bytes, None where it was not told."""
+
+    total: int
+    mapped: int
+    subgraphs: int | None
+    on_chip_used: int | None
+    on_chip_remaining: int | None
+    off_chip_streamed: int | None
+    operators: tuple[OperatorFacts, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledFacts:
+    """What the model of a package was compiled from, by what, and what of it runs where."""
+
+    source_path: Path = field(metadata={"in_key": False})
+    source_digest: Digest
+    compiler: CompilerFacts
+    mapping: MappingFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PackageRequest:
     """All that decides the bytes of one SoC's package; where the model lies does not.
 
     `license_text` is the license file's content; `license` an SPDX expression. `labels` have no line ends.
     `accuracy` maps the name of a figure to its value, None where no accuracy gate ran. `app_name` is what the
     ACAP application that carries the model is called, hence where it is installed. `epoch_s` is
-    `SOURCE_DATE_EPOCH`, the one time in the archives.
+    `SOURCE_DATE_EPOCH`, the one time in the archives. `compiled` is set where the SoC's own compiler made the model.
     """
 
     name: str
@@ -103,6 +151,7 @@ class PackageRequest:
     toolchain: ToolchainFacts
     epoch_s: int
     accuracy: Mapping[str, float] | None = None
+    compiled: CompiledFacts | None = None
 
     def __post_init__(self) -> None:
         for label in self.labels or ():
@@ -119,7 +168,12 @@ class PackageRequest:
     @property
     def model_member(self) -> str:
         """Where the model lies in the package."""
-        return f"model/{self.model_file}"
+        return f"{MODEL_FOLDER}/{self.model_file}"
+
+    @property
+    def uncompiled_member(self) -> str:
+        """Where what the model was compiled from lies, if it was."""
+        return f"{MODEL_FOLDER}/{UNCOMPILED_FILE}"
 
     @property
     def installed_folder(self) -> PurePosixPath:
@@ -129,7 +183,7 @@ class PackageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleSpec:
-    """A request, and what was read from the model it names."""
+    """A request, and what was read from the model it names, or from what that was compiled from."""
 
     request: PackageRequest
     model: ModelDescription

@@ -1,8 +1,8 @@
 """One target's built model becomes its package: looked at, held against what the SoC needs, written.
 
-In: a project, a planned target and the digest of what its last step made. Out: a `PackagedTarget`. A model that
+In: a project, a planned target and the digests of what its steps made. Out: a `PackagedTarget`. A model that
 passed once is remembered, and a package that is on disk already is left alone, so that a build with nothing to do
-reads neither.
+reads neither. Where a compiler made the model, what is looked at and described is the file it was made from.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild import __version__
 from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
+from dlpubuild.package.compiled import compiled_facts, read_report
 from dlpubuild.package.spec import (
     BundleSpec,
     InputPreprocessing,
@@ -29,12 +30,14 @@ from dlpubuild.package.stamp import current_package
 from dlpubuild.project.labels import check_label_count
 from dlpubuild.project.model import KnownTensor
 from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
+from dlpubuild.targets.mapping import hold_against_share, mapping_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dlpubuild.cas.digest import Digest
     from dlpubuild.cas.store import Store
+    from dlpubuild.package.compiled import BuiltModel
     from dlpubuild.package.eap.compressor import Gzip
     from dlpubuild.package.eap.stamp import WrittenEap
     from dlpubuild.package.stamp import WrittenPackage
@@ -51,10 +54,11 @@ _FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackagedTarget:
-    """The packages of one target and what is in them; `quantization` and `operators` are read from the model's file.
+    """The packages of one target and what is in them.
 
-    `package` is the bundle, `eap` the application; each is None where the manifest asks for none. `written` is False
-    where all lay there already.
+    `quantization` and `operators` are read from the model's file, before it was compiled. `package` is the bundle,
+    `eap` the application; each is None where the manifest asks for none. `written` is False where all lay there
+    already. `notes` are what a person should know of the model, a sentence each.
     """
 
     soc: str
@@ -64,12 +68,13 @@ class PackagedTarget:
     model_bytes: int
     quantization: str
     operators: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def package_target(
     project: Project,
     planned: PlannedTarget,
-    model: Digest,
+    built: BuiltModel,
     *,
     store: Store,
     memo: Memo,
@@ -77,22 +82,29 @@ def package_target(
     epoch_s: int,
     gzip: Gzip | None = None,
 ) -> PackagedTarget:
-    """Return the packages of `planned` below `out_dir`, made of the built model with digest `model`.
+    """Return the packages of `planned` below `out_dir`, made of the model that its steps left.
 
     Args:
         gzip: what compresses an `.eap`; needed where the manifest asks for one.
 
     Raises:
-        GateError: the model is not what the SoC needs.
+        GateError: the model is not what the SoC needs, or too little of it runs on the accelerator.
         ManifestError: the labels do not fit the model's outputs.
+        StepFailedError: the record of a compiling step is not what it has to be.
         BlobMissingError: the model is not in the store, or was damaged there.
         OutputError: `out_dir` cannot be written.
     """
-    request = _request(project, planned.target, model, store, epoch_s)
-    read = _Reader(store=store, digest=model)
-    key = _passed_key(project, planned.target, model)
+    target = planned.target
+    report = None if built.record is None else read_report(built.record, store)
+    request = _request(project, target, built.model, store, epoch_s)
+    if report is not None and planned.compiled is not None:
+        request = replace(request, compiled=compiled_facts(planned.compiled, built.readable, report, store))
+    read = _Reader(store=store, digest=built.readable)
+    key = _passed_key(project, target, built)
     if memo.recall("model-passed-1", key) is None:
-        hold_against_needs(project, planned.target, read.model())
+        hold_against_needs(project, target, read.model())
+        if report is not None:
+            hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
     formats = project.manifest.package.formats
     package, eap, is_new, is_eap_new = None, None, False, False
@@ -103,13 +115,14 @@ def package_target(
         eap, is_eap_new = _packed_eap(project, request, out_dir, memo, gzip)
     told = _told(read, memo)
     return PackagedTarget(
-        soc=planned.target.name,
+        soc=target.name,
         package=package,
         eap=eap,
         written=is_new or is_eap_new,
-        model_bytes=model.size_bytes,
+        model_bytes=built.model.size_bytes,
         quantization=told["quantization"],
         operators=told["operators"],
+        notes=() if report is None else mapping_notes(report),
     )
 
 
@@ -181,14 +194,19 @@ def hold_against_needs(project: Project, target: Target, model: TfliteModel) -> 
         ManifestError: the labels do not fit the model's outputs.
     """
     findings = gate_findings(model, model_needs(target))
-    raise_for_findings(findings, soc=target.name, file=f"{target.name}/{target.soc.model_file}")
+    raise_for_findings(findings, soc=target.name, file=_file_of(target))
     outputs = [KnownTensor(name=model.public_name(tensor), shape=tensor.shape) for tensor in model.outputs]
     check_label_count(project.manifest, project.labels, outputs)
 
 
+def _file_of(target: Target) -> str:
+    """The built model as the user knows it."""
+    return f"{target.name}/{target.soc.model_file}"
+
+
 @dataclass(slots=True)
 class _Reader:
-    """Reads the built model at most once, and only where it is asked for."""
+    """Reads a model at most once, and only where it is asked for."""
 
     store: Store
     digest: Digest
@@ -211,10 +229,10 @@ def _digest(memo: Memo, path: Path) -> Digest:
         raise OSError(error.message) from error
 
 
-def _passed_key(project: Project, target: Target, model: Digest) -> str:
-    """All that the outcome of `hold_against_needs` depends on, this version of the rules included."""
+def _passed_key(project: Project, target: Target, built: BuiltModel) -> str:
+    """All that decides whether a model passes, this version of the rules included."""
     labels = len(project.labels) if project.labels is not None else -1
-    text = f"{__version__}\n{model}\n{model_needs(target)}\n{labels}"
+    text = f"{__version__}\n{built}\n{model_needs(target)}\n{target.min_mapped}\n{labels}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

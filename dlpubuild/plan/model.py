@@ -70,12 +70,25 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What a compiler made a result from, and the key of the step that ran it, whose record says what it mapped.
+
+    `toolchain` is what that step runs in.
+    """
+
+    source: OutputOf
+    step: str
+    toolchain: ToolchainPin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTarget:
-    """A target and the step output that its package is made from."""
+    """A target and the step output that its package is made from; `compiled` where that is the output of a compiler."""
 
     target: Target
     result: OutputOf
     steps: tuple[str, ...]
+    compiled: Compiled | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

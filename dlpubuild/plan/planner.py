@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import ErrorCode, Location, TemplateError
-from dlpubuild.plan.model import FilesInput, OutputInput, OutputOf, Plan, PlannedTarget, Step
+from dlpubuild.plan.model import Compiled, FilesInput, OutputInput, OutputOf, Plan, PlannedTarget, Step
 from dlpubuild.plan.render import render_steps
 from dlpubuild.resources import steps_dir, templates_dir
 from dlpubuild.targets.load import STEPS_TEMPLATE
@@ -62,10 +62,21 @@ def plan_build(
             PlannedTarget(
                 target=target,
                 result=_output_of(reference, own, target),
+                compiled=_compiled(document.get("compiled"), own, target),
                 steps=tuple(dict.fromkeys(step.key for step in own.values())),
             )
         )
     return Plan(steps=_named(tuple(steps.values())), targets=tuple(planned))
+
+
+def _compiled(table: Mapping[str, Any] | None, own: Mapping[str, Step], target: Target) -> Compiled | None:
+    """Return what the result was compiled from, and by which step, where it is the output of a compiler."""
+    if table is None:
+        return None
+    if table["by"] not in own:
+        raise _template_error(target, f'the result is compiled by step "{table["by"]}", which is not there')
+    step = own[table["by"]]
+    return Compiled(source=_output_of(table["from"], own, target), step=step.key, toolchain=step.toolchain)
 
 
 def template_context(project: Project, target: Target) -> dict[str, Any]:
@@ -78,6 +89,7 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "io": target.io,
             "toolchain": target.toolchain,
             "activations": target.activations,
+            "compiler": dict(target.compiler),
         },
         "model": {
             "format": project.model.format,

@@ -20,7 +20,7 @@ from dlpubuild.project.labels import label_count_message, parse_labels
 from dlpubuild.project.model import KnownSignature, Project
 from dlpubuild.project.model_source import resolve_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
-from dlpubuild.targets.model import Target
+from dlpubuild.targets.model import COMPILER_DEFAULTS, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dlpubuild.manifest.model import Manifest, TargetSection
     from dlpubuild.project.faults import Memo
     from dlpubuild.project.paths import ProjectPaths
-    from dlpubuild.targets.model import Soc
+    from dlpubuild.targets.model import CompilerOption, Soc
     from dlpubuild.toolchains.pins import ToolchainPin
 
 
@@ -135,8 +135,28 @@ def _target(faults: Faults, section: TargetSection, socs: Mapping[str, Soc]) -> 
     _allowed(faults, f"{path}.io", io, soc.allowed_io, soc)
     _allowed(faults, f"{path}.toolchain", toolchain, soc.allowed_toolchain, soc)
     return Target(
-        soc=soc, quantization=quantization, io=io, toolchain=toolchain, activations=section.activations or "auto"
+        soc=soc,
+        quantization=quantization,
+        io=io,
+        toolchain=toolchain,
+        activations=section.activations or "auto",
+        compiler=_compiler_options(section),
+        min_mapped=section.min_mapped,
     )
+
+
+def _compiler_options(section: TargetSection) -> Mapping[str, CompilerOption]:
+    """Return the options of a compiler with their defaults, by the names that step scripts have for them."""
+    said: dict[str, CompilerOption | None] = {
+        "min_runtime_version": section.min_runtime_version,
+        "search_delegate": section.search_delegate,
+        "delegate_search_step": section.delegate_search_step,
+        "timeout_sec": section.timeout,
+        "intermediate_tensors": section.intermediate_tensors,
+    }
+    options = dict(COMPILER_DEFAULTS)
+    options.update((name, value) for name, value in said.items() if value is not None)
+    return MappingProxyType(options)
 
 
 def _allowed(faults: Faults, path: str, value: str, allowed: Sequence[str], soc: Soc) -> None:
@@ -154,14 +174,15 @@ def _toolchains(
     pins: dict[str, ToolchainPin] = {}
     refused: set[str] = set()
     for target in targets:
-        name = target.toolchain
-        if name in pins or name in refused or name not in target.soc.allowed_toolchain:
-            continue
-        try:
-            pins[name] = pin_of(name)
-        except ToolchainError as error:
-            refused.add(name)
-            faults.add(error.code, f"target.{target.name}", error.message, error.hint)
+        for name in target.toolchains:
+            known = name in target.soc.allowed_toolchain or name in target.soc.further_toolchains
+            if name in pins or name in refused or not known:
+                continue
+            try:
+                pins[name] = pin_of(name)
+            except ToolchainError as error:
+                refused.add(name)
+                faults.add(error.code, f"target.{target.name}", error.message, error.hint)
     return MappingProxyType(pins)
 
 
@@ -202,14 +223,14 @@ def _refuse_what_comes_later(faults: Faults, toolchains: Mapping[str, ToolchainP
         pin = toolchains.get(section.name)
         if pin is None:
             continue
-        if section.path is not None:
+        if section.path is not None and pin.own_programs is None:
             faults.add(
                 ErrorCode.TOOLCHAIN,
                 f"toolchain.{section.name}.path",
-                "a toolchain installed in a folder cannot be used by this version yet",
-                f"name a container image, or remove this table to build with the pinned one: {pin.title}",
+                "a toolchain installed in a folder needs the local executor",
+                "use --executor local, or name a container image",
             )
-        elif pin.image is None:
+        elif section.image is not None and pin.image is None:
             faults.add(
                 ErrorCode.TOOLCHAIN,
                 f"toolchain.{section.name}.image",

@@ -200,6 +200,7 @@ def _target_json(target: TargetResult) -> dict[str, Any]:
         "quantization": package.quantization,
         "io": target.io,
         "operators": dict(package.operators),
+        "notes": list(package.notes),
         "seconds": round(target.seconds, 3),
     }
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHOWN_OPERATORS: Final = 12
+# What a step's record calls the compiler.
+COMPILER: Final = "edgetpu-compiler"
 
 # Said of operators that could run on the Edge TPU, had none before them stayed on the CPU.
 _CONSEQUENCE: Final = "More than one subgraph is not supported"
@@ -50,8 +52,9 @@ class MappingReport:
 
     Memory is in bytes, for the parameters: `on_chip_used_bytes` of them stay in the accelerator, which has room for
     `on_chip_remaining_bytes` more; `off_chip_streamed_bytes` are sent to it with each inference. None stands for what
-    the compiler did not say. `compiler` is its version. `compile_ms` and `first_failure`, which is empty where the
-    first try succeeded, differ from run to run: they are for a report and have no place in a package.
+    the compiler did not say. `compiler` is the version of `compiler_name`. `compile_ms` and `first_failure`, which
+    is empty where the first try succeeded, differ from run to run: they are for a report and have no place in a
+    package.
     """
 
     total: int
@@ -64,6 +67,7 @@ class MappingReport:
     compiler: str
     compile_ms: int | None
     first_failure: str
+    compiler_name: str = COMPILER
 
     @property
     def share(self) -> float:
@@ -104,7 +108,7 @@ def read_mapping(record: Mapping[str, Any]) -> MappingReport:
             on_chip_used_bytes=_maybe(found["on_chip_used_bytes"]),
             on_chip_remaining_bytes=_maybe(found["on_chip_remaining_bytes"]),
             off_chip_streamed_bytes=_maybe(found["off_chip_streamed_bytes"]),
-            compiler=str(tools["edgetpu-compiler"]),
+            compiler=str(tools[COMPILER]),
             compile_ms=_maybe(run["milliseconds"]),
             first_failure="" if failure is None else str(failure["message"]),
         )

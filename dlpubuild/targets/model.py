@@ -6,8 +6,9 @@ the manifest settled. Nothing here reads a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
 
     from dlpubuild.manifest.model import ActivationPrecision, IoType, Quantization
     from dlpubuild.tflite.facts import QuantizationLabel
+
+CompilerOption: TypeAlias = "int | bool | tuple[str, ...]"
+# What the Edge TPU compiler is asked for where the manifest says nothing; 0 is its own runtime version.
+COMPILER_DEFAULTS: Mapping[str, CompilerOption] = MappingProxyType(
+    {
+        "min_runtime_version": 0,
+        "search_delegate": False,
+        "delegate_search_step": 1,
+        "timeout_sec": 180,
+        "intermediate_tensors": (),
+    }
+)
 
 # What an integer .tflite can be asked for; everything else keeps float activations.
 INTEGER_QUANTIZATIONS = frozenset({"per-tensor", "per-channel", "int8"})
@@ -35,7 +48,8 @@ class Soc:
 
     `default_io` maps a quantization to the type of inputs and outputs; the key `""` is the value for all others.
     `not_yet` says what is missing before the SoC can be built, and is empty where it can. `search_path` lists the
-    template folders from which its step template may include files, nearest first.
+    template folders from which its step template may include files, nearest first. `further_toolchains` are used
+    besides the one that a manifest chooses.
     """
 
     name: str
@@ -54,6 +68,7 @@ class Soc:
     gate: GateRules
     folder: Path
     search_path: tuple[Path, ...]
+    further_toolchains: tuple[str, ...] = ()
 
     @property
     def can_be_built(self) -> bool:
@@ -67,13 +82,24 @@ class Soc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One package that is asked for: an SoC and its settled options."""
+    """One package that is asked for: an SoC and its settled options.
+
+    `compiler` has those of the SoC's own compiler, as a step template takes them; `min_mapped` is the smallest share of
+    operators on the accelerator, 0 to 1, None where any but 0 will do.
+    """
 
     soc: Soc
     quantization: Quantization
     io: IoType
     toolchain: str
     activations: ActivationPrecision
+    compiler: Mapping[str, CompilerOption] = field(default_factory=lambda: COMPILER_DEFAULTS)
+    min_mapped: float | None = None
+
+    @property
+    def toolchains(self) -> tuple[str, ...]:
+        """Every toolchain that its steps may use."""
+        return (self.toolchain, *self.soc.further_toolchains)
 
     @property
     def name(self) -> str:

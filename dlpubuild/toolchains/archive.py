@@ -2,7 +2,7 @@
 
 In: an `Archive`, which pins URL and content. Out: the files below its `usr/` in a folder of the caller's. Nothing is
 unpacked before the hash of all of it was found right, and nothing ever lands outside of the folder. Where the archive
-comes from does not matter, so `DLPU_<NAME>_URL` may name a mirror, or a file.
+comes from does not matter, so a variable of the user's may name a mirror, or a file.
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ _ROOT: Final = "usr"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """A `.tar.gz` by its content: `sha256` in hexadecimal; `url` says where it can be had."""
+    """A `.tar.gz` by its content: `sha256` in hexadecimal; `url` says where it can be had.
+
+    `variable` names the variable in which the user may name another place.
+    """
 
     url: str
     sha256: str
+    variable: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ def install_archive(archive: Archive, name: str, folder: Path, source: ArchiveSo
         InterruptedBuildError: `source.cancelled` was set.
         OSError: `folder` cannot be written.
     """
-    url = source.variables.get(f"DLPU_{name.upper()}_URL") or archive.url
+    url = source.variables.get(archive.variable) or archive.url
     if source.offline and not url.startswith("file:"):
         raise ToolchainError(
             ErrorCode.TOOLCHAIN_OFFLINE,
@@ -71,7 +75,7 @@ def install_archive(archive: Archive, name: str, folder: Path, source: ArchiveSo
             raise ToolchainError(
                 ErrorCode.TOOLCHAIN,
                 f"{url} has the sha256 {found}, and {archive.sha256} is pinned",
-                hint=f"get the pinned file, and name it with DLPU_{name.upper()}_URL; to use another one, unpack it "
+                hint=f"get the pinned file, and name it with {archive.variable}; to use another one, unpack it "
                 f"yourself and name the folder with path under [toolchain.{name}]",
             )
         _unpack(path, folder, url)

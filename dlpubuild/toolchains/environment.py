@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlpubuild.errors import ErrorCode, InterruptedBuildError, ToolchainError
+from dlpubuild.toolchains.archive import ArchiveSource, install_archive
 from dlpubuild.toolchains.installer import Uv, find_uv, uv_variables
+from dlpubuild.toolchains.programs import copy_programs
 
 if TYPE_CHECKING:
     import threading
@@ -201,8 +203,14 @@ def _build(pin: ToolchainPin, folder: Path, run: Uv) -> None:
     try:
         # Relocatable, because it is built aside and renamed.
         run(["venv", "--quiet", "--no-project", "--relocatable", "--python", _python_request(pin), str(aside)])
-        install = ["pip", "install", "--python", str(aside / "bin" / "python"), "--requirement", str(pin.lock)]
-        run([*install, "--require-hashes", "--no-deps", "--only-binary", ":all:", "--compile-bytecode"])
+        if pin.lock is not None:
+            install = ["pip", "install", "--python", str(aside / "bin" / "python"), "--requirement", str(pin.lock)]
+            run([*install, "--require-hashes", "--no-deps", "--only-binary", ":all:", "--compile-bytecode"])
+        if pin.archive is not None:
+            source = ArchiveSource(variables=run.variables, offline=run.offline, say=run.say, cancelled=run.cancelled)
+            install_archive(pin.archive, pin.name, aside, source)
+        if pin.own_programs is not None:
+            copy_programs(pin.own_programs, aside)
         marker = {"lock-sha256": pin.lock_sha256, "python": pin.python, "toolchain": pin.name}
         (aside / _MARKER).write_text(json.dumps(marker, sort_keys=True) + "\n", encoding="utf-8")
         aside.rename(folder)

@@ -1,7 +1,8 @@
 """What each toolchain is pinned to.
 
-In: the lock files that ship with the tool. Out: a `ToolchainPin`, whose `platform` properties enter every action
-that runs in it, so that a result of one toolchain never serves another. Nothing here installs or runs anything.
+In: the lock files and archives that the tool pins, or a folder of the user's. Out: a `ToolchainPin`, whose `platform`
+properties enter every action that runs in it, so that a result of one toolchain never serves another. Nothing here
+installs or runs anything.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from dlpubuild.errors import ErrorCode, ToolchainError
 from dlpubuild.resources import locks_dir
+from dlpubuild.toolchains.archive import Archive
+from dlpubuild.toolchains.programs import find_programs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 # Names of machine types in REAPI's platform lexicon, by what `platform.machine()` says.
@@ -74,19 +77,23 @@ class ImagePin:
 class ToolchainPin:
     """A toolchain and the exact content it is pinned to.
 
-    `python` is the minor version of the interpreter. `lock` holds every package with version and hashes;
-    `lock_sha256` names its bytes. `environment` is the whole environment an action runs with. `isa` is the
-    machine type in REAPI's words. `image` is set where steps run in a container.
+    `python` is the minor version of the interpreter. `lock` holds every package with version and hashes, None where
+    there are none. `archive` is what a toolchain has besides Python, `own_programs` the user's own files in its place,
+    by name. `lock_sha256` names all of that: the bytes of the lock, of the archive, or of the files. `environment` is
+    the whole environment an action runs with. `isa` is the machine type in REAPI's words. `image` is set where steps
+    run in a container.
     """
 
     name: str
     title: str
     python: str
     isa: str
-    lock: Path
+    lock: Path | None
     lock_sha256: str
     environment: Mapping[str, str]
     image: ImagePin | None = None
+    archive: Archive | None = None
+    own_programs: Mapping[str, Path] | None = None
 
     @property
     def platform(self) -> tuple[tuple[str, str], ...]:
@@ -109,15 +116,19 @@ class ToolchainPin:
     @property
     def packages(self) -> Mapping[str, str]:
         """Name -> version of every package of the lock; reads the lock file."""
-        return locked_versions(self.lock.read_text(encoding="utf-8"))
+        return {} if self.lock is None else locked_versions(self.lock.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
+    """Either a lock of packages, or an archive with a program; `program` begins the names of the archive's files."""
+
     title: str
     python: str
-    lock_name: str
     environment: Mapping[str, str]
+    lock_name: str = ""
+    archive: Archive | None = None
+    program: str = ""
 
 
 _KNOWN = MappingProxyType(
@@ -127,6 +138,18 @@ _KNOWN = MappingProxyType(
             python="3.11",
             lock_name="tf2",
             environment=MappingProxyType({**_COMMON_ENVIRONMENT, **_TENSORFLOW_ENVIRONMENT}),
+        ),
+        "edgetpu": _Known(
+            title="the Edge TPU compiler 16.0",
+            python="3.11",
+            environment=_COMMON_ENVIRONMENT,
+            # As in the Dockerfile, which says how sure the hash is; a test holds both equal.
+            archive=Archive(
+                url="https://github.com/ultralytics/assets/releases/download/v0.0.0/edgetpu-compiler_16.0_amd64.tar.gz",
+                sha256="f9a97adbf2ff621d24a91721191264f2abc3c1db31e63d9a266d988f907269ce",
+                variable="DLPU_EDGETPU_URL",
+            ),
+            program="edgetpu_compiler",
         ),
     }
 )
@@ -150,8 +173,8 @@ def load_pin(name: str, *, machine: str, system: str) -> ToolchainPin:
             f'toolchain "{name}" is not part of this version of dlpubuild',
             hint=f"known toolchains: {', '.join(toolchain_names())}",
         )
-    lock = locks_dir() / f"{known.lock_name}-{system}-{machine}.txt"
-    if machine not in _ISA or not lock.is_file():
+    lock = locks_dir() / f"{known.lock_name}-{system}-{machine}.txt" if known.lock_name else None
+    if machine not in _ISA or system != "linux" or (lock is not None and not lock.is_file()):
         raise ToolchainError(
             ErrorCode.TOOLCHAIN,
             f"toolchain {name} ({known.title}) has no lock for {system} on {machine}",
@@ -163,9 +186,40 @@ def load_pin(name: str, *, machine: str, system: str) -> ToolchainPin:
         python=known.python,
         isa=_ISA[machine],
         lock=lock,
-        lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest(),
+        lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest()
+        if lock
+        else known.archive.sha256
+        if known.archive
+        else "",
         environment=known.environment,
+        archive=known.archive,
     )
+
+
+def folder_pin(
+    name: str, folder: Path, *, machine: str, system: str, hashes_of: Callable[[Sequence[Path]], Sequence[str]]
+) -> ToolchainPin:
+    """Return the pin of toolchain `name` whose program is the user's own, in `folder` or its `bin` or `usr/bin`.
+
+    Args:
+        hashes_of: returns the sha256 of each file, in hexadecimal.
+
+    Raises:
+        ToolchainError: this toolchain is more than a program, or the folder has none.
+    """
+    pin = load_pin(name, machine=machine, system=system)
+    program = _KNOWN[name].program
+    if not program:
+        raise ToolchainError(
+            ErrorCode.TOOLCHAIN,
+            "a toolchain of packages that is installed in a folder cannot be used by this version yet",
+            hint=f"name a container image, or remove path to build with the pinned one: {pin.title}",
+        )
+    programs = find_programs(folder, program)
+    listed = "".join(
+        f"{digest} {name}\n" for name, digest in zip(programs, hashes_of(tuple(programs.values())), strict=True)
+    )
+    return replace(pin, archive=None, own_programs=programs, lock_sha256=hashlib.sha256(listed.encode()).hexdigest())
 
 
 def image_pin(name: str, image_of: Callable[[ToolchainPin], ImagePin]) -> ToolchainPin:

@@ -8,7 +8,17 @@ from typing import Any
 
 from dlpubuild.cas.digest import digest_bytes
 from dlpubuild.package.description import IoTensor, ModelDescription
-from dlpubuild.package.spec import BundleSpec, InputPreprocessing, PackageRequest, SocFacts, ToolchainFacts
+from dlpubuild.package.spec import (
+    BundleSpec,
+    CompiledFacts,
+    CompilerFacts,
+    InputPreprocessing,
+    MappingFacts,
+    OperatorFacts,
+    PackageRequest,
+    SocFacts,
+    ToolchainFacts,
+)
 
 # Longer than a stored block, and not a multiple of anything.
 MODEL_BYTES = bytes(range(256)) * 300 + b"the end"
@@ -22,6 +32,32 @@ ARTPEC8 = SocFacts(
 )
 CPU = SocFacts(
     name="cpu", title="CPU", larod_device="cpu-tflite", architecture="aarch64", deep_learning_processor=False
+)
+
+ARTPEC7 = SocFacts(
+    name="artpec7",
+    title="ARTPEC-7",
+    larod_device="google-edge-tpu-tflite",
+    architecture="armv7hf",
+    deep_learning_processor=False,
+)
+# Where the model before compilation lies does not matter to what never opens it.
+COMPILED = CompiledFacts(
+    source_path=Path("/dev/null"),
+    source_digest=digest_bytes(b"before"),
+    compiler=CompilerFacts(name="edgetpu-compiler", version="16.0.384591198", archive_sha256="ab" * 32),
+    mapping=MappingFacts(
+        total=4,
+        mapped=3,
+        subgraphs=1,
+        on_chip_used=70_000,
+        on_chip_remaining=None,
+        off_chip_streamed=0,
+        operators=(
+            OperatorFacts(name="CONV_2D", count=3, mapped=True, status="Mapped to Edge TPU"),
+            OperatorFacts(name="SOFTMAX", count=1, mapped=False, status="Operation not supported"),
+        ),
+    ),
 )
 
 IMAGE = IoTensor(name="image", shape=(1, 32, 24, 3), dtype="uint8", scale=1 / 255, zero_point=0)

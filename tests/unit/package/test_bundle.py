@@ -16,7 +16,7 @@ from dlpubuild.cas.faults import BlobMissingError
 from dlpubuild.errors import ErrorCode, OutputError, StoreError
 from dlpubuild.package.bundle import bundle_members, write_bundle
 from dlpubuild.package.output_folder import temporary
-from tests.unit.package.specs import MODEL_BYTES, make_spec, placeless_spec
+from tests.unit.package.specs import COMPILED, MODEL_BYTES, make_spec, placeless_spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def assert_sound(folder: Path) -> None:
 def test_the_archive_is_pinned(tmp_path: Path) -> None:
     """Where this fails and the change is wanted, raise WRITER_VERSION: packages written before are out of date."""
     package = write_bundle(make_spec(tmp_path / "blob"), tmp_path / "dist")
-    assert str(package.archive_digest) == "d71d9cf6aae72bf45e7f430092804796958f05b1435b0f639090667a56958151/102428"
+    assert str(package.archive_digest) == "8440f274ee0bd871ff6e19223a0cc60996d034ad24ce401d9e4cde912d1c08d0/102428"
 
 
 def test_the_members_are_those_of_the_design() -> None:
@@ -73,6 +73,17 @@ def test_the_members_are_those_of_the_design() -> None:
 def test_without_labels_there_is_no_labels_file() -> None:
     paths = [member.path for member in bundle_members(placeless_spec(labels=None))]
     assert sorted(paths) == [path for path in FILES if path != "label/labels.txt"]
+
+
+def test_what_a_compiled_model_was_made_from_is_in_the_bundle(tmp_path: Path) -> None:
+    source = tmp_path / "before"
+    source.write_bytes(b"before")
+    package = write_bundle(
+        make_spec(tmp_path / "blob", compiled=replace(COMPILED, source_path=source)), tmp_path / "dist"
+    )
+    assert tree(package.folder)["model/model_uncompiled.tflite"] == b"before"
+    assert sorted(file.path for file in package.files) == sorted([*FILES, "model/model_uncompiled.tflite"])
+    assert_sound(package.folder)
 
 
 def test_a_model_of_another_name_keeps_it() -> None:

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from dlpubuild.package.model_json import model_json
 from dlpubuild.resources import schema_path
-from tests.unit.package.specs import CPU, DESCRIPTION, IMAGE, PROBABILITIES, placeless_spec
+from tests.unit.package.specs import ARTPEC7, COMPILED, CPU, DESCRIPTION, IMAGE, PROBABILITIES, placeless_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,12 +46,21 @@ SEVERAL = placeless_spec(
     accuracy={"top1": 0.97},
 )
 
+EDGE_TPU = placeless_spec(soc=ARTPEC7, compiled=COMPILED)
+OWN_COMPILER = placeless_spec(
+    compiled=replace(
+        COMPILED,
+        compiler=replace(COMPILED.compiler, archive_sha256=None),
+        mapping=replace(COMPILED.mapping, subgraphs=None, on_chip_used=None, off_chip_streamed=None),
+    )
+)
+
 
 def load(spec: BundleSpec) -> Any:
     return json.loads(model_json(spec))
 
 
-@pytest.mark.parametrize("spec", [placeless_spec(), FLOAT_CPU, SEVERAL], ids=["integer", "float", "several"])
+@pytest.mark.parametrize("spec", [placeless_spec(), FLOAT_CPU, SEVERAL, EDGE_TPU, OWN_COMPILER])
 def test_model_json_is_what_its_schema_says(spec: BundleSpec) -> None:
     Draft202012Validator(SCHEMA).validate(load(spec))
 
@@ -126,6 +135,30 @@ def test_values_that_are_no_image_are_still_described() -> None:
     assert preprocessing["mean"] == [0.0, 0.0, 0.0]
 
 
+def test_a_compiled_model_says_what_from_by_what_and_what_runs_where() -> None:
+    document = load(EDGE_TPU)
+    assert document["model"]["uncompiled"] == {
+        "file": "model/model_uncompiled.tflite",
+        "sha256": COMPILED.source_digest.hash,
+        "size-bytes": 6,
+    }
+    assert document["compiler"] == {
+        "name": "edgetpu-compiler",
+        "version": "16.0.384591198",
+        "archive-sha256": "ab" * 32,
+    }
+    operators = document["mapping"].pop("operators")
+    assert document["mapping"] == {
+        "total": 4,
+        "mapped": 3,
+        "subgraphs": 1,
+        "on-chip-used": 70_000,
+        "on-chip-remaining": None,
+        "off-chip-streamed": 0,
+    }
+    assert operators[1] == {"name": "SOFTMAX", "count": 1, "mapped": False, "status": "Operation not supported"}
+
+
 def test_where_the_model_lies_does_not_enter(tmp_path: Path) -> None:
     there = placeless_spec(model_path=tmp_path / "elsewhere")
     assert model_json(there) == model_json(placeless_spec())
@@ -139,5 +172,6 @@ def test_what_is_not_known_is_null() -> None:
     assert document["labels"] is None
     assert document["accuracy"] is None
     assert document["model"]["min-runtime"] is None
+    assert (document["model"]["uncompiled"], document["compiler"], document["mapping"]) == (None, None, None)
     assert document["inputs"][0]["quantization"] is None
     assert document["inputs"][0]["preprocessing"] is None

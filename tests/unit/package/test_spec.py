@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 
 from dlpubuild.cas.digest import digest_bytes
-from dlpubuild.package.spec import PackageRequest, ToolchainFacts, bundle_key, default_app_name
-from tests.unit.package.specs import CPU, RGB_0_TO_1, placeless_spec
+from dlpubuild.package.spec import (
+    CPU_DEVICE,
+    CompiledFacts,
+    PackageRequest,
+    ToolchainFacts,
+    bundle_key,
+    default_app_name,
+)
+from dlpubuild.resources import templates_dir
+from dlpubuild.targets.load import load_socs
+from tests.unit.package.specs import COMPILED, CPU, RGB_0_TO_1, placeless_spec
 
 REQUEST = placeless_spec().request
 
@@ -28,13 +37,14 @@ CHANGES: dict[str, Any] = {
     "toolchain": ToolchainFacts(name="tf2", tensorflow="2.19.1", lock_sha256="f" * 64),
     "epoch_s": 0,
     "accuracy": {},
+    "compiled": COMPILED,
 }
 
 
 def test_the_key_is_pinned() -> None:
     """A new value means that every package is written again; that is right where the writer changed."""
     key = bundle_key(REQUEST, tool_version="1.2.3")
-    assert key == "1b988746ae7ca1da7f26d824eaa3e9f8a6dae50ab8a6fba6d26142d0f09cdee0"
+    assert key == "0e8e6b72c17292812229e4b5a60b89624bb593269f1d024d731cdefa28c05a88"
 
 
 def test_another_version_of_the_tool_writes_packages_again() -> None:
@@ -48,6 +58,25 @@ def test_each_field_changes_the_key(name: str) -> None:
 
 def test_where_the_model_lies_does_not_change_the_key() -> None:
     assert bundle_key(replace(REQUEST, model_path=Path("/nowhere"))) == bundle_key(REQUEST)
+    one, other = (replace(COMPILED, source_path=Path(path)) for path in ("/nowhere", "/elsewhere"))
+    assert bundle_key(replace(REQUEST, compiled=one)) == bundle_key(replace(REQUEST, compiled=other))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(COMPILED, source_digest=digest_bytes(b"another")),
+        replace(COMPILED, compiler=replace(COMPILED.compiler, version="15.0")),
+        replace(COMPILED, mapping=replace(COMPILED.mapping, on_chip_used=1)),
+        replace(COMPILED, mapping=replace(COMPILED.mapping, operators=COMPILED.mapping.operators[:1])),
+    ],
+)
+def test_what_is_told_of_the_compilation_changes_the_key(other: CompiledFacts) -> None:
+    assert bundle_key(replace(REQUEST, compiled=other)) != bundle_key(replace(REQUEST, compiled=COMPILED))
+
+
+def test_the_device_of_the_uncompiled_model_is_that_of_the_cpu() -> None:
+    assert load_socs([templates_dir()], trusted=templates_dir())["cpu"].larod_device == CPU_DEVICE
 
 
 def test_the_order_of_accuracy_figures_does_not_change_the_key() -> None:

@@ -13,13 +13,15 @@ import pytest
 from dlpubuild.cas.digest import Digest
 from dlpubuild.cas.faults import BlobMissingError
 from dlpubuild.cas.store import Store
-from dlpubuild.errors import ErrorCode, GateError, ManifestError
+from dlpubuild.errors import ErrorCode, ExitCode, GateError, ManifestError, StepFailedError
+from dlpubuild.package.compiled import BuiltModel
 from dlpubuild.package.target import PackagedTarget, hold_against_needs, model_needs, package_target
 from dlpubuild.plan.model import PlannedTarget
 from dlpubuild.plan.planner import plan_build
 from dlpubuild.project.model import Project
 from dlpubuild.tflite.read import read_model
-from dlpubuild.toolchains.pins import ImagePin
+from dlpubuild.tflite.runtime import min_runtime
+from dlpubuild.toolchains.pins import ImagePin, ToolchainPin
 from tests.doubles.memo import MemoryMemo
 from tests.factories.model_factory import classifier, keras_archive
 from tests.factories.small_projects import CALIBRATION, resolve, write_project
@@ -50,7 +52,25 @@ class Packing:
         return package_target(
             made,
             planned(made, target),
-            self.store.put_bytes(model),
+            BuiltModel(model=self.store.put_bytes(model)),
+            store=self.store,
+            memo=self.memo,
+            out_dir=self.dist,
+            epoch_s=EPOCH_S,
+        )
+
+    def pack_compiled(self, made: Project, source: bytes, record: object) -> PackagedTarget:
+        """Pack what the compiling step of ARTPEC-7 left; the compiled file is none that anybody reads."""
+        put = self.store.put_bytes
+        built = BuiltModel(
+            model=put(b"compiled"),
+            source=put(source),
+            record=put(record if isinstance(record, bytes) else encoded(record)),
+        )
+        return package_target(
+            made,
+            planned(made, "artpec7"),
+            built,
             store=self.store,
             memo=self.memo,
             out_dir=self.dist,
@@ -61,6 +81,36 @@ class Packing:
 def planned(made: Project, name: str) -> PlannedTarget:
     (found,) = [each for each in plan_build(made).targets if each.target.name == name]
     return found
+
+
+def encoded(record: object) -> bytes:
+    return json.dumps(record).encode()
+
+
+def step_record(*, mapped: int = 4, milliseconds: int = 542, first_failure: str = "") -> dict[str, Any]:
+    """Return the record of a compilation of four operators, of which the first `mapped` run on the accelerator."""
+    rows = [(1, "Mapped to Edge TPU", True)] * mapped + [(1, "Operation not supported", False)] * (4 - mapped)
+    return {
+        "tools": {"edgetpu-compiler": "16.0.384591198"},
+        "metrics": {
+            "mapping": {
+                "total": 4,
+                "mapped": mapped,
+                "operators": [
+                    {"operator": f"OP_{number}", "count": count, "status": status, "mapped": is_mapped}
+                    for number, (count, status, is_mapped) in enumerate(rows)
+                ],
+                "subgraphs": 1,
+                "on_chip_used_bytes": 1000,
+                "on_chip_remaining_bytes": 7000,
+                "off_chip_streamed_bytes": 0,
+            },
+            "run": {
+                "milliseconds": milliseconds,
+                "first_failure": {"code": "compiler-internal", "message": first_failure} if first_failure else None,
+            },
+        },
+    }
 
 
 @pytest.fixture
@@ -192,7 +242,7 @@ def test_a_model_that_is_not_in_the_store_is_told(packing: Packing, tmp_path: Pa
         package_target(
             made,
             planned(made, "artpec8"),
-            Digest("0" * 64, 7),
+            BuiltModel(model=Digest("0" * 64, 7)),
             store=packing.store,
             memo=packing.memo,
             out_dir=packing.dist,
@@ -253,3 +303,96 @@ def test_all_that_is_wrong_with_a_model_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(GateError) as caught:
         hold_against_needs(made, planned(made, "artpec8").target, read_model(encode(with_dynamic_batch(float_model()))))
     assert caught.value.message.count("\n") > 4
+
+
+ARTPEC7 = CALIBRATION + "[target.artpec7]\n"
+
+
+def test_of_a_compiled_model_the_one_before_is_described(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, ARTPEC7, model=INPUT)
+    done = packing.pack_compiled(made, PER_CHANNEL, step_record())
+    assert (done.quantization, done.notes) == ("per-channel", ())
+    assert done.model_bytes == len(b"compiled")
+    assert done.operators["CONV_2D"] == 1
+    assert done.package is not None
+    assert (done.package.folder / "model" / "model.tflite").read_bytes() == b"compiled"
+    assert (done.package.folder / "model" / "model_uncompiled.tflite").read_bytes() == PER_CHANNEL
+    told = model_json(done)
+    assert told["inputs"][0]["name"] == "image"
+    assert told["compiler"]["archive-sha256"] == made.toolchains["edgetpu"].lock_sha256
+    assert (told["mapping"]["mapped"], told["mapping"]["on-chip-remaining"]) == (4, 7000)
+
+
+def test_of_a_compiler_of_the_projects_own_no_archive_is_told(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, ARTPEC7)
+    pin = made.toolchains["edgetpu"]
+    reference = "r.example/own@sha256:" + "b" * 64
+    image = replace(pin, image=ImagePin(reference=reference, is_own=True))
+    program = replace(pin, archive=None, own_programs=MappingProxyType({"bin/edgetpu_compiler": Path("/x")}))
+    inside = replace(pin, image=ImagePin(id="sha256:" + "a" * 64))
+
+    def told(other: ToolchainPin) -> object:
+        toolchains = MappingProxyType({**made.toolchains, "edgetpu": other})
+        done = packing.pack_compiled(replace(made, toolchains=toolchains), PER_CHANNEL, step_record())
+        return model_json(done)["compiler"]["archive-sha256"]
+
+    assert [told(each) for each in (image, program, inside)] == [None, None, pin.lock_sha256]
+
+
+def test_a_model_that_the_compiler_took_is_still_held_against_the_needs(packing: Packing, tmp_path: Path) -> None:
+    with pytest.raises(GateError) as caught:
+        packing.pack_compiled(project(tmp_path, ARTPEC7), FLOAT, step_record())
+    assert "artpec7/model.tflite" in caught.value.message
+
+
+def test_a_model_of_which_nothing_is_mapped_is_refused_each_time(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, ARTPEC7)
+    for _ in range(2):
+        with pytest.raises(GateError) as caught:
+            packing.pack_compiled(made, PER_CHANNEL, step_record(mapped=0))
+        assert caught.value.exit_code is ExitCode.GATE_FAILED
+    assert not packing.dist.exists()
+
+
+def test_a_share_asked_for_later_is_held_against_a_model_that_passed(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path / "one", ARTPEC7)
+    done = packing.pack_compiled(made, PER_CHANNEL, step_record(mapped=3))
+    assert done.notes == ("1 of 4 operators run on the CPU, which is slower: 1 OP_3",)
+    with pytest.raises(GateError) as caught:
+        packing.pack_compiled(
+            project(tmp_path / "two", f"{ARTPEC7}min-mapped = 1.0\n"), PER_CHANNEL, step_record(mapped=3)
+        )
+    assert "[target.artpec7]" in caught.value.hint
+
+
+def test_another_record_is_another_package_where_what_it_says_is_told(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, ARTPEC7)
+    first = packing.pack_compiled(made, PER_CHANNEL, step_record())
+    same = packing.pack_compiled(made, PER_CHANNEL, step_record(milliseconds=9, first_failure="it stopped"))
+    assert (same.written, same.package) == (False, first.package)
+    assert len(same.notes) == 1
+    assert "it stopped" in same.notes[0]
+    other = packing.pack_compiled(made, PER_CHANNEL, step_record(mapped=3))
+    assert other.written
+    assert other.package is not None
+    assert first.package is not None
+    assert other.package.archive_digest != first.package.archive_digest
+
+
+@pytest.mark.parametrize("record", [b"{", b"[]", b"[" * 100_000, {"metrics": {}}])
+def test_a_record_that_says_nothing_is_the_fault_of_the_step(packing: Packing, tmp_path: Path, record: object) -> None:
+    with pytest.raises(StepFailedError) as caught:
+        packing.pack_compiled(project(tmp_path, ARTPEC7), PER_CHANNEL, record)
+    assert caught.value.code is ErrorCode.STEP_OUTPUT
+
+
+def test_without_a_note_of_its_converter_a_models_oldest_runtime_is_that_of_its_operators(
+    packing: Packing, tmp_path: Path
+) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    told = [
+        model_json(packing.pack(made, encode(model), "artpec8"))["model"]["min-runtime"]
+        for model in (integer_model(io="uint8"), replace(integer_model(io="uint8"), metadata={}))
+    ]
+    assert told[0] == "2.3.0"
+    assert told[1] == min_runtime(read_model(PER_TENSOR)).version

@@ -10,7 +10,16 @@ import pytest
 
 from dlpubuild.package.acap_fragment import manifest_fragment
 from dlpubuild.package.readme import license_file, readme
-from tests.unit.package.specs import CPU, DESCRIPTION, IMAGE, PROBABILITIES, RGB_0_TO_1, placeless_spec
+from tests.unit.package.specs import (
+    ARTPEC7,
+    COMPILED,
+    CPU,
+    DESCRIPTION,
+    IMAGE,
+    PROBABILITIES,
+    RGB_0_TO_1,
+    placeless_spec,
+)
 
 if TYPE_CHECKING:
     from dlpubuild.package.spec import BundleSpec
@@ -33,7 +42,12 @@ FLOAT_CPU = placeless_spec(
 
 
 @pytest.mark.parametrize(
-    ("name", "spec"), [("README-artpec8.md", placeless_spec(accuracy={"top1": 0.96875})), ("README-cpu.md", FLOAT_CPU)]
+    ("name", "spec"),
+    [
+        ("README-artpec8.md", placeless_spec(accuracy={"top1": 0.96875})),
+        ("README-cpu.md", FLOAT_CPU),
+        ("README-artpec7.md", placeless_spec(soc=ARTPEC7, compiled=COMPILED)),
+    ],
 )
 def test_the_readme_reads_as_agreed(name: str, spec: BundleSpec) -> None:
     """Rewritten by running the test with UPDATE_GOLDEN=1."""

@@ -203,3 +203,24 @@ def test_only_selected_targets_are_planned(tmp_path: Path) -> None:
 def test_a_key_that_is_not_in_the_plan_is_a_key_error(project: Project) -> None:
     with pytest.raises(KeyError):
         plan_build(project).step("nothing")
+
+
+def test_modules_travel_beside_their_script(tmp_path: Path) -> None:
+    resolved = pinned(resolve(write_project(tmp_path, '[calibration]\ndata = "data"\n[target.artpec7]\n')))
+
+    plan = plan_build(resolved)
+
+    step = next(step for step in plan.steps if step.id == "compile")
+    assert [path.name for path in step.scripts] == [
+        "compile_edgetpu.py",
+        "edgetpu_bisect.py",
+        "edgetpu_faults.py",
+        "edgetpu_log.py",
+        "edgetpu_process.py",
+        "tflite_file.py",
+        "tflite_operators.py",
+        "stepio.py",
+    ]
+    (target,) = plan.targets
+    assert target.compiled is not None
+    assert (plan.step(target.compiled.source.step).id, target.compiled.step) == ("quantize", step.key)

@@ -69,7 +69,7 @@ def test_calibration_data_is_not_looked_at_where_no_target_needs_it(tmp_path: Pa
     assert project.calibration is None
 
 
-@pytest.mark.parametrize("soc", ["artpec7", "cv25", "cv75"])
+@pytest.mark.parametrize("soc", ["cv25", "cv75"])
 def test_a_soc_that_cannot_be_built_yet_is_refused_and_says_what_is_missing(tmp_path: Path, soc: str) -> None:
     manifest = write_project(tmp_path, f"{CALIBRATION}[target.cpu]\n[target.{soc}]\n")
     (problem,) = problems(manifest)

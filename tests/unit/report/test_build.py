@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,11 @@ def test_a_build_that_never_began_has_the_same_shape(tmp_path: Path) -> None:
 def test_a_build_up_to_a_step_has_no_table(tmp_path: Path) -> None:
     text = build_text(result(tmp_path, until_step="import"), colored=False)
     assert text == "step import is done: 1 ran, 0 cached, 2.5 s\n"
+
+
+def test_notes_on_a_model_are_in_the_json(tmp_path: Path) -> None:
+    plain = packaged("artpec8")
+    assert plain.package is not None
+    noted = replace(plain, package=replace(plain.package, notes=("1 of 4 operators run on the CPU",)))
+    told = build_json(result(tmp_path, plain, noted))["targets"]
+    assert [target["notes"] for target in told] == [[], ["1 of 4 operators run on the CPU"]]

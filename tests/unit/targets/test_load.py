@@ -47,6 +47,7 @@ def context(target: Target, kind: str = "images") -> dict[str, Any]:
             "io": target.io,
             "toolchain": target.toolchain,
             "activations": target.activations,
+            "compiler": dict(target.compiler),
         },
         "model": {"format": "keras", "staged": "in/model.keras", "inputs": [{"name": "image"}], "outputs": ["y"]},
         "calibration": {"inputs": [{"name": "image", "color": "rgb", "resize": "stretch"}], "data": data},
@@ -58,7 +59,7 @@ def context(target: Target, kind: str = "images") -> dict[str, Any]:
 
 def test_every_soc_of_the_manifests_schema_is_there() -> None:
     assert set(SOCS) == set(MANIFEST_SCHEMA["properties"]["target"]["properties"])
-    assert BUILDABLE == ["artpec8", "artpec9", "cpu"]
+    assert BUILDABLE == ["artpec7", "artpec8", "artpec9", "cpu"]
 
 
 @pytest.mark.parametrize("name", sorted(SOCS))
@@ -83,7 +84,7 @@ def test_a_socs_defaults_are_those_that_the_manifests_schema_tells(name: str) ->
 def test_a_soc_that_can_be_built_has_steps_and_a_toolchain(name: str) -> None:
     soc = SOCS[name]
     assert (soc.folder / "steps.toml.j2").is_file()
-    assert set(soc.allowed_toolchain) <= set(toolchain_names())
+    assert {*soc.allowed_toolchain, *soc.further_toolchains} <= set(toolchain_names())
     assert soc.default_toolchain in soc.allowed_toolchain
 
 
@@ -100,7 +101,8 @@ def test_the_steps_of_every_combination_of_options_satisfy_their_schema(name: st
         integer = target.quantization in INTEGER_QUANTIZATIONS
         assert ("calibrate" in {step["id"] for step in document["step"]}) is integer
         for step in document["step"]:
-            assert (steps_dir() / step["script"]).is_file()
+            for script in (step["script"], *step.get("modules", ())):
+                assert (steps_dir() / script).is_file()
 
 
 def test_artpec8_is_never_per_channel() -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 WRAPPER = ("usr/bin/edgetpu_compiler", b"#!/bin/sh\necho compiled\n", 0o4755)
 
 
+def archive_of(url: str, sha256: str) -> Archive:
+    return Archive(url=url, sha256=sha256, variable="DLPU_EDGETPU_URL")
+
+
 def write_archive(path: Path, *members: tuple[str, bytes, int], links: Mapping[str, str] | None = None) -> Archive:
     """Write a `.tar.gz` of members (name, content, mode) and symbolic links; return its pin, with a URL of no use."""
     with tarfile.open(path, "w:gz") as archive:
@@ -33,7 +37,7 @@ def write_archive(path: Path, *members: tuple[str, bytes, int], links: Mapping[s
             member = tarfile.TarInfo(name)
             member.type, member.linkname = tarfile.SYMTYPE, target
             archive.addfile(member)
-    return Archive(url="http://127.0.0.1:1/nowhere", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    return archive_of(url="http://127.0.0.1:1/nowhere", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def source(path: Path | str, *, offline: bool = False, cancelled: bool = False) -> ArchiveSource:
@@ -79,7 +83,7 @@ def test_nothing_is_unpacked_of_an_archive_with_another_hash(tmp_path: Path, fol
     found = write_archive(tmp_path / "a.tar.gz", WRAPPER).sha256
 
     with pytest.raises(ToolchainError) as caught:
-        install_archive(Archive(url="", sha256="ab" * 32), "edgetpu", folder, source(tmp_path / "a.tar.gz"))
+        install_archive(archive_of(url="", sha256="ab" * 32), "edgetpu", folder, source(tmp_path / "a.tar.gz"))
 
     assert (caught.value.code, caught.value.exit_code) == (ErrorCode.TOOLCHAIN, ExitCode.TOOLCHAIN_MISSING)
     assert found in caught.value.message
@@ -112,7 +116,7 @@ def test_what_is_no_archive_is_told(tmp_path: Path, folder: Path, content: bytes
     path.write_bytes(content)
 
     with pytest.raises(ToolchainError) as caught:
-        install_archive(Archive(url="", sha256=hashlib.sha256(content).hexdigest()), "edgetpu", folder, source(path))
+        install_archive(archive_of(url="", sha256=hashlib.sha256(content).hexdigest()), "edgetpu", folder, source(path))
     assert "cannot be unpacked" in caught.value.message
     assert contents(folder) == []
 
@@ -143,21 +147,21 @@ def served(tmp_path: Path) -> Iterator[str]:
 def test_an_archive_is_fetched_from_where_it_is_pinned(tmp_path: Path, folder: Path, served: str) -> None:
     pin = write_archive(tmp_path / "a.tar.gz", WRAPPER)
 
-    install_archive(Archive(url=f"{served}/a.tar.gz", sha256=pin.sha256), "edgetpu", folder, source(""))
+    install_archive(archive_of(url=f"{served}/a.tar.gz", sha256=pin.sha256), "edgetpu", folder, source(""))
 
     assert contents(folder) == ["bin/edgetpu_compiler"]
 
 
 def test_a_server_without_the_archive_is_told_with_its_answer(folder: Path, served: str) -> None:
     with pytest.raises(ToolchainError) as caught:
-        install_archive(Archive(url="", sha256=""), "edgetpu", folder, source(f"{served}/none"))
+        install_archive(archive_of(url="", sha256=""), "edgetpu", folder, source(f"{served}/none"))
     assert f"{served}/none cannot be fetched" in caught.value.message
     assert "HTTPS_PROXY" in caught.value.hint
 
 
 def test_offline_nothing_is_asked_of_the_network(folder: Path, served: str) -> None:
     with pytest.raises(ToolchainError) as caught:
-        install_archive(Archive(url="", sha256=""), "edgetpu", folder, source(f"{served}/a", offline=True))
+        install_archive(archive_of(url="", sha256=""), "edgetpu", folder, source(f"{served}/a", offline=True))
     assert caught.value.code is ErrorCode.TOOLCHAIN_OFFLINE
 
 

@@ -77,6 +77,7 @@ class Shop:
 def shop(tmp_path: Path) -> Shop:
     folder = tmp_path / "ü shop"
     shop = Shop(folder=folder, wheel=write_wheel(folder / "wheels"))
+    assert shop.pin.lock is not None
     assert shop.pin.lock.is_file()
     return shop
 
