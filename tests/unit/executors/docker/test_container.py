@@ -57,6 +57,7 @@ def test_a_container_is_as_closed_as_engines_can_make_it() -> None:
         "WorkingDir": "/w",
         "User": "7:8",
         "Hostname": "dlpubuild",
+        "NetworkDisabled": True,
         "StopSignal": "SIGKILL",
         "Labels": {OWNER_LABEL: "me", LEASE_LABEL: "12-ab", EXPIRES_LABEL: "1000"},
         "AttachStdin": False,
