@@ -38,6 +38,7 @@ def find_program(environ: Mapping[str, str], address: EngineAddress, *, is_podma
     """Return a program that can build on the engine at `address`.
 
     `DLPU_DOCKER` names it; else it is the first `docker` on `PATH` that has BuildKit, or for Podman's engine `podman`.
+    There a `DLPU_DOCKER` that is Docker's counts for nothing: it cannot build on Podman's engine.
 
     Raises:
         ToolchainError: there is none.
@@ -57,6 +58,8 @@ def find_program(environ: Mapping[str, str], address: EngineAddress, *, is_podma
     if is_podman:
         variables["CONTAINER_HOST"] = address.url
     wanted = environ.get("DLPU_DOCKER", "")
+    if is_podman and wanted and not _answer(wanted, "--version", variables=variables).startswith("podman"):
+        wanted = ""
     found = [wanted] if wanted else _on_path("podman" if is_podman else "docker", environ.get("PATH", ""))
     for path in found:
         if is_podman or _has_buildkit(path, variables):

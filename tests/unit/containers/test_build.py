@@ -110,6 +110,15 @@ def test_the_program_is_led_to_the_engine_of_the_steps(tmp_path: Path) -> None:
     }
 
 
+def test_dockers_program_does_not_build_on_podmans_engine(tmp_path: Path) -> None:
+    """A machine may have both, and DLPU_DOCKER may be set for Docker's engine."""
+    docker = _program(tmp_path / "docker", OLD)
+    podman = _program(tmp_path / "podman", 'echo "podman version 4.3.1"', name="podman")
+    for named in (docker, podman):
+        found = _find(f"{podman.parent}:/usr/bin:/bin", is_podman=True, DLPU_DOCKER=str(named))
+        assert (found.path, found.is_podman) == (str(podman), True)
+
+
 def _build(tmp_path: Path, script: str, said: list[str] | None = None, **request: object) -> str:
     program = _program(tmp_path / "bin", script)
     lines = [] if said is None else said
