@@ -19,8 +19,10 @@ from urllib.parse import quote
 
 from dlpubuild import __version__
 from dlpubuild.containers.ask import ask, can_ask
+from dlpubuild.containers.images import LOCK_LABEL, image_name
 from dlpubuild.errors import EngineMissingError, ErrorCode, ToolchainError
-from dlpubuild.toolchains.pins import ImagePin
+from dlpubuild.executors.docker.container import OWNER_LABEL
+from dlpubuild.toolchains.pins import ImagePin, pin_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,10 +38,8 @@ if TYPE_CHECKING:
     from dlpubuild.project.lock import LockedImage
     from dlpubuild.toolchains.pins import ToolchainPin
 
-LOCK_LABEL = "org.dlpubuild.lock-sha256"
 # The Dockerfile sets it to the sha256 that it checked.
 ARCHIVE_LABEL = "org.dlpubuild.edgetpu-sha256"
-OWNER_LABEL = "org.dlpubuild.owner"
 _OK = 200
 _NOT_FOUND = 404
 
@@ -73,12 +73,7 @@ class ImageBook:
             if self.must_be_there and locked.id and not locked.reference and not ask_image(self.connection, locked.id):
                 raise _not_there(pin, image)
             return image
-        name = tool_image(pin.name)
-        found = ask_image(self.connection, name)
-        if found is None:
-            raise missing_image(pin.name, name)
-        _check_label(pin, name, found.labels)
-        return ImagePin(id=found.id, origin=name)
+        return ImagePin(id=ask_tool_image(self.connection, pin).id, origin=tool_image(pin.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +87,7 @@ class EngineImage:
 
 def tool_image(name: str) -> str:
     """Return the name that `dlpubuild image build` gives to an image of this version."""
-    return f"dlpubuild/{name}:{__version__}"
+    return image_name(name, __version__)
 
 
 def ask_image(connection: Connection, name: str) -> EngineImage | None:
@@ -110,13 +105,23 @@ def ask_image(connection: Connection, name: str) -> EngineImage | None:
     )
 
 
-def missing_image(toolchain: str, name: str) -> ToolchainError:
-    """Return the error for a toolchain whose image is not on the engine."""
-    return ToolchainError(
-        ErrorCode.IMAGE_MISSING,
-        f"the engine has no image {name} for toolchain {toolchain}",
-        hint=f"dlpubuild image build {toolchain}",
-    )
+def ask_tool_image(connection: Connection, pin: ToolchainPin) -> EngineImage:
+    """Return the tool's own image for a toolchain, as the engine has it.
+
+    Raises:
+        ToolchainError: it has none, or one that was made from another lock.
+        EngineMissingError: as `ask_image`.
+    """
+    name = tool_image(pin.name)
+    found = ask_image(connection, name)
+    if found is None:
+        raise ToolchainError(
+            ErrorCode.IMAGE_MISSING,
+            f"the engine has no image {name} for toolchain {pin.name}",
+            hint=f"dlpubuild image build {pin.name}",
+        )
+    _check_label(pin, name, found.labels)
+    return found
 
 
 def _not_there(pin: ToolchainPin, image: ImagePin) -> ToolchainError:
@@ -207,7 +212,7 @@ def find_images(
     """
     from dlpubuild.commands.execution import connect_engine, own_images  # noqa: PLC0415
     from dlpubuild.project.lock import LockedImage  # noqa: PLC0415
-    from dlpubuild.toolchains.pins import image_pin  # noqa: PLC0415
+    from dlpubuild.toolchains.pins import container_pin  # noqa: PLC0415
 
     own = own_images(manifest)
     images: dict[str, LockedImage] = {}
@@ -218,10 +223,7 @@ def find_images(
             continue
         try:
             with connect_engine(host) as connection:
-                pin = image_pin(name, ImageBook(connection=connection, own={}, locked={}).image_of)
-                found = ask_image(connection, tool_image(name))
-            if pin.image is None or found is None:
-                raise missing_image(name, tool_image(name))
+                found = ask_tool_image(connection, container_pin(name))
             images[name] = LockedImage(id=found.id, reference=next(iter(found.references), None))
         except (EngineMissingError, ToolchainError) as error:
             if must:
@@ -315,11 +317,8 @@ class _Images:
     has_warned: bool = False
 
     def image_of(self, platform: Mapping[str, str]) -> RunImage:
-        for pin in self.pins:
-            if dict(pin.platform) == dict(platform):
-                with self.checking:
-                    return self._once(pin)
-        raise ToolchainError(ErrorCode.TOOLCHAIN, f"no toolchain of this version fits the platform {dict(platform)}")
+        with self.checking:
+            return self._once(pin_for(self.pins, platform))
 
     def _once(self, pin: ToolchainPin) -> RunImage:
         if pin.name not in self.found:

@@ -9,7 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
-from dlpubuild.commands.containers import ImageBook, tool_image
+from dlpubuild.commands.containers import ask_tool_image, tool_image
 from dlpubuild.commands.execution import connect_engine
 from dlpubuild.commands.wiring import read_socs
 from dlpubuild.containers.connect import describe_engine
@@ -18,7 +18,7 @@ from dlpubuild.report.doctor import Finding
 from dlpubuild.report.text import size_text
 from dlpubuild.toolchains.environment import environment_bytes, find_environment
 from dlpubuild.toolchains.installer import find_uv
-from dlpubuild.toolchains.pins import image_pin, load_pin, toolchain_names
+from dlpubuild.toolchains.pins import container_pin, load_pin, toolchain_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,10 +124,10 @@ def _docker(host: Host) -> Iterator[Finding]:
 def _image(connection: Connection, name: str) -> Finding:
     topic = f"image {name}"
     try:
-        image = image_pin(name, ImageBook(connection=connection, own={}, locked={}).image_of).image
+        image = ask_tool_image(connection, container_pin(name))
     except ToolchainError as error:
         return Finding(topic=topic, state="note", found=error.message, todo=f"to use containers: {error.hint}")
-    return Finding(topic=topic, state="ok", found=f"{tool_image(name)}, {image.id if image else ''}")
+    return Finding(topic=topic, state="ok", found=f"{tool_image(name)}, {image.id}")
 
 
 def _targets() -> Iterator[Finding]:

@@ -142,7 +142,7 @@ def _local(host: Host, told: str, manifest: Manifest) -> Execution:
 
 
 def _auto(host: Host, manifest: Manifest, toolchains: Sequence[str]) -> Execution:
-    needs_engine = any(section.image is not None and section.name in toolchains for section in manifest.toolchains)
+    needs_engine = not own_images(manifest).keys().isdisjoint(toolchains)
     try:
         connection = connect_engine(host)
         execution = _docker(manifest, toolchains, connection, must_be_there=True)
@@ -296,11 +296,10 @@ class _Environments:
     failed: dict[str, ToolchainError] = field(default_factory=dict)
 
     def folder_of(self, platform: Mapping[str, str]) -> Path:
-        for pin in self.pins:
-            if dict(pin.platform) == dict(platform):
-                with self.preparing:
-                    return self._prepared(pin)
-        raise ToolchainError(ErrorCode.TOOLCHAIN, f"no toolchain of this version fits the platform {dict(platform)}")
+        from dlpubuild.toolchains.pins import pin_for  # noqa: PLC0415
+
+        with self.preparing:
+            return self._prepared(pin_for(self.pins, platform))
 
     def _prepared(self, pin: ToolchainPin) -> Path:
         from dlpubuild.engine.events import Notice  # noqa: PLC0415

@@ -19,7 +19,7 @@ from dlpubuild.toolchains.archive import Archive
 from dlpubuild.toolchains.programs import find_programs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 # Names of machine types in REAPI's platform lexicon, by what `platform.machine()` says.
@@ -222,16 +222,35 @@ def folder_pin(
     return replace(pin, archive=None, own_programs=programs, lock_sha256=hashlib.sha256(listed.encode()).hexdigest())
 
 
+def container_pin(name: str) -> ToolchainPin:
+    """Return the pin of toolchain `name` as an image holds it: Linux on x86-64, whatever this machine is.
+
+    Raises:
+        ToolchainError: no such toolchain.
+    """
+    return load_pin(name, machine="x86_64", system="linux")
+
+
 def image_pin(name: str, image_of: Callable[[ToolchainPin], ImagePin]) -> ToolchainPin:
     """Return the pin of toolchain `name` in the image that `image_of` returns for it.
-
-    Images hold Linux on x86-64, whatever the machine is that talks to the engine.
 
     Raises:
         ToolchainError: no such toolchain, or what `image_of` raises.
     """
-    pin = load_pin(name, machine="x86_64", system="linux")
+    pin = container_pin(name)
     return replace(pin, image=image_of(pin))
+
+
+def pin_for(pins: Iterable[ToolchainPin], platform: Mapping[str, str]) -> ToolchainPin:
+    """Return the pin whose platform properties an action carries.
+
+    Raises:
+        ToolchainError: none has them.
+    """
+    for pin in pins:
+        if dict(pin.platform) == dict(platform):
+            return pin
+    raise ToolchainError(ErrorCode.TOOLCHAIN, f"no toolchain of this version fits the platform {dict(platform)}")
 
 
 def locked_versions(lock_text: str) -> Mapping[str, str]:
