@@ -42,7 +42,8 @@ class Docker:
     def left(self) -> list[str]:
         """The containers that the tool's cache folder owns."""
         owner = (self.tool.cache / "owner").read_text().strip()
-        found = self.client.containers.list(all=True, filters={"label": f"{OWNER}={owner}"})
+        # A container that is removed meanwhile is not left.
+        found = self.client.containers.list(all=True, filters={"label": f"{OWNER}={owner}"}, ignore_removed=True)
         return [str(each.status) for each in found]
 
 
@@ -210,12 +211,15 @@ def test_it_builds_inside_the_cli_image_with_the_engines_socket(
 
 def _slow(project: Path) -> None:
     """Let the import take a minute more, with a template folder of the project's own."""
-    source = Path(__file__).resolve().parents[2]
+    templates = Path(__file__).resolve().parents[2] / "templates"
     for soc in ("artpec8", "artpec9", "cpu"):
-        shutil.copytree(source / "templates" / soc, project / "templates" / soc)
-    for path in project.glob("templates/*/steps.toml.j2"):
+        shutil.copytree(templates / soc, project / "templates" / soc)
+    # What the templates include as well: an import that is not slow would be over when it is looked at.
+    for shared in templates.glob("_*.j2"):
+        shutil.copy(shared, project / "templates" / shared.name)
+    for path in project.glob("templates/**/*.j2"):
         path.write_text(path.read_text().replace("import_model.py", "slow.py"))
-    for folder in project.glob("templates/*"):
+    for folder in project.glob("templates/*/"):
         (folder / "slow.py").write_text("import time\nopen('out/started', 'w').close()\ntime.sleep(120)\n")
     manifest = project / "dlpu.toml"
     manifest.write_text(manifest.read_text().replace("[project]\n", '[project]\ntemplates = "templates"\n', 1))

@@ -297,7 +297,9 @@ def test_an_image_without_env_is_told(bind_bench: DockerBench) -> None:
 def test_a_container_that_somebody_removes_is_told(bench: DockerBench) -> None:
     thread, raised = in_thread(bench, shell(FOREVER))
     wait_until(lambda: bench.lines == ["started"], "the first line")
-    for container in bench.connection.client().containers.list(filters={"label": f"{OWNER_LABEL}={bench.owner}"}):
+    for container in bench.connection.client().containers.list(
+        filters={"label": f"{OWNER_LABEL}={bench.owner}"}, ignore_removed=True
+    ):
         container.remove(force=True, v=True)
     ended(thread)
     (error,) = raised
