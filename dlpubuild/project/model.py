@@ -6,7 +6,8 @@ In: nothing. Out: `Project`, from which nothing relative, no environment variabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 # `compiled` is a `.bin`; a compiled `.tflite` is a `.tflite`.
 ResolvedFormat = Literal["saved-model", "keras", "frozen-graph", "onnx", "tflite", "compiled"]
-# `weight-only` has float16 weights, or integer ones that are computed with in float.
 ModelState = Literal["float", "quantization-aware", "weight-only", "integer", "compiled"]
 CalibrationKind = Literal["images", "npy", "npz"]
 
@@ -51,7 +51,9 @@ class SourceFile:
 class ModelSource:
     """The trained network: its format, the path it is staged at, and its files sorted by that path.
 
-    `state` says how far it is on its way to an SoC. `quantization` is what a ready `.tflite` has, None of other formats.
+    `state` says how far it is on its way to a DLPU: `quantization-aware` was trained with ranges in its graph,
+    `weight-only` has smaller weights and computes in float, `integer` is quantized, `compiled` is what an SoC's own
+    compiler made and can only be packaged. `quantization` is what a ready `.tflite` has, None of other formats.
     """
 
     format: ResolvedFormat
@@ -134,7 +136,7 @@ class Project:
 
     `labels` are without line ends, in file order. `inputs` are the manifest's, or those the model itself names
     where the manifest has none; empty where neither says anything before the import. `app` is the ACAP application of
-    the project's own, where an `.eap` is asked for.
+    the project's own, where an `.eap` is asked for. `toolchains` are empty until `dlpubuild.plan.toolchains` pins them.
     """
 
     manifest: Manifest
@@ -147,4 +149,4 @@ class Project:
     app: AppFolder | None = None
     calibration: CalibrationSource | None
     targets: tuple[Target, ...]
-    toolchains: Mapping[str, ToolchainPin]
+    toolchains: Mapping[str, ToolchainPin] = field(default_factory=lambda: MappingProxyType({}))
