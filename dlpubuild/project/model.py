@@ -64,7 +64,7 @@ class ModelSource:
 
     @property
     def is_ready(self) -> bool:
-        """True where nothing is left to convert: what is packaged is the file itself, or what a compiler makes of it."""
+        """True where nothing is left to convert: the file is packaged as it is, or only compiled."""
         return self.state in _READY
 
 

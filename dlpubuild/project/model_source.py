@@ -106,16 +106,7 @@ def resolve_model(faults: Faults, paths: ProjectPaths, memo: Memo) -> tuple[Mode
         if wanted not in ("auto", found.name):
             faults.add(ErrorCode.MODEL_FORMAT, "model.format", f'"{wanted}", but "{text}" is {found.name}')
             return None
-        files, suffix = _model_files(found, path, text, paths, memo)
-        reading = _reading(found, path, files, declared_names(faults.manifest.model), memo)
-        source = ModelSource(
-            format=found.name,
-            staged=f"in/model{suffix}",
-            files=files,
-            state=reading.state,
-            quantization=reading.quantization,
-        )
-        return source, reading.signature
+        return _resolved(found, path, text, paths, memo, declared_names(faults.manifest.model))
     except PathRefusedError as error:
         faults.add_refused(_KEY, error)
     except UnreadableModelError as error:
@@ -125,6 +116,21 @@ def resolve_model(faults: Faults, paths: ProjectPaths, memo: Memo) -> tuple[Mode
     except DlpuError as error:
         faults.add_unreadable(_KEY, error)
     return None
+
+
+def _resolved(
+    found: _Format, path: Path, text: str, paths: ProjectPaths, memo: Memo, declared: Declared
+) -> tuple[ModelSource, KnownSignature]:
+    files, suffix = _model_files(found, path, text, paths, memo)
+    reading = _reading(found, path, files, declared, memo)
+    source = ModelSource(
+        format=found.name,
+        staged=f"in/model{suffix}",
+        files=files,
+        state=reading.state,
+        quantization=reading.quantization,
+    )
+    return source, reading.signature
 
 
 def declared_names(model: ModelSection) -> Declared:
@@ -186,9 +192,7 @@ def _model_files(
     return files, found.suffix
 
 
-def _reading(
-    found: _Format, path: Path, files: Sequence[SourceFile], declared: Declared, memo: Memo
-) -> ModelReading:
+def _reading(found: _Format, path: Path, files: Sequence[SourceFile], declared: Declared, memo: Memo) -> ModelReading:
     """Parsing a large model takes longer than all else of a build with nothing to do, so it is remembered."""
     key = next(file for file in files if file.staged in ("", _SAVED_MODEL)).digest.hash
     if found.goes_by_names:
