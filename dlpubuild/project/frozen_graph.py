@@ -1,8 +1,8 @@
 """What a frozen graph says of itself without TensorFlow: a `.pb` file that holds a GraphDef and nothing around it.
 
 In: its bytes, and the tensors that the manifest declares. Out: a `FrozenGraph`. Such a graph has no signature: its
-inputs are its placeholders, or whatever tensors the manifest names, which cut the graph off there; its outputs are those
-that the manifest names, else the nodes whose result no other node takes.
+inputs are its placeholders, or whatever tensors the manifest names, which cut the graph off there; its outputs are
+those that the manifest names, else the nodes whose result no other node takes.
 """
 
 from __future__ import annotations

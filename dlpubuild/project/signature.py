@@ -90,7 +90,9 @@ def read_keras(path: Path) -> ModelReading:
 def _has_wrapper(value: object) -> bool:
     """Return whether a layer is wrapped as the TensorFlow Model Optimization Toolkit does it for training."""
     if isinstance(value, dict):
-        return value.get("class_name") in _QUANTIZE_WRAPPERS or any(_has_wrapper(each) for each in value.values())
+        name = value.get("class_name")
+        is_wrapper = isinstance(name, str) and name in _QUANTIZE_WRAPPERS
+        return is_wrapper or any(_has_wrapper(each) for each in value.values())
     return isinstance(value, list) and any(_has_wrapper(each) for each in value)
 
 

@@ -386,6 +386,7 @@ def _in_declared_order(known, declared):
 
 
 def run_converter(converter, optimization):
+    """Return the `.tflite` that a converter makes."""
     import tensorflow as tf
 
     # The metadata would hold a hash of the model; min_runtime_version is written all the same.

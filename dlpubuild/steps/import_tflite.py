@@ -15,7 +15,8 @@ _RUNTIME = "min_runtime_version"
 _PREFIX = "serving_default_"
 # What is as large as the data says, whatever the sizes of its inputs.
 _DATA_SIZED = ("NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5", "UNIQUE", "WHERE")
-_FLOATS = ("FLOAT32", "FLOAT64")
+# Not known, or not the same each time, whatever they read.
+_NEVER_FOLDED = ("CUSTOM", "MULTINOMIAL", "RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM")
 _QUANTIZED = ("INT8", "UINT8", "INT16", "INT4")
 _BIGGEST_FOLDED = 1 << 20
 
@@ -230,7 +231,7 @@ def _fold(schema, model, graph, interpreter, details):
         results = [int(index) for index in operator.outputs]
         is_data = bool(reads & from_data) and name != "SHAPE"
         bytes_of = sum(int(np.prod(details[index]["shape"])) for index in results if index in details)
-        if is_data or not reads or not results or name == "CUSTOM" or bytes_of > _BIGGEST_FOLDED:
+        if is_data or not reads or not results or name in _NEVER_FOLDED or bytes_of > _BIGGEST_FOLDED:
             from_data.update(results)
             kept.append(operator)
             continue
