@@ -386,6 +386,7 @@ def in_declared_order(known, declared):
 
 
 def run_converter(converter, optimization):
+    """Return the bytes of the `.tflite`; `optimization` is `none`, or how its weights become smaller."""
     import tensorflow as tf
 
     # The metadata would hold a hash of the model; min_runtime_version is written all the same.

@@ -3,8 +3,8 @@
 In: `in/model.onnx`, with the files of its weights beside it where it has such; the shapes, layouts and names that the
 manifest declares. Out: `out/model.tflite`, whose first signature has the names of the ONNX model, in the declared order
 or else its own. Inputs with the layout `nchw` and outputs that are images take NHWC, as TensorFlow has it; the step's
-record says which. Before it is kept, the result is held against ONNX Runtime on random inputs. Nothing is quantized here
-but the weights where `optimization` asks for it.
+record says which. Before it is kept, the result is held against ONNX Runtime on random inputs. Nothing is quantized
+here but the weights where `optimization` asks for it.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ _SAMPLE_NAME = "calibration_image_sample_data_20x128x128x3_float32.npy"
 _SAMPLE_SHAPE = (20, 128, 128, 3)
 _MODEL_NAME = "model.onnx"
 _IMAGE_RANK = 4
+_LEAST_RANK_WITH_CHANNELS = 3
 _SIMPLIFY = """
 import sys, onnx, onnxsim
 simplified, _ = onnxsim.simplify(onnx.load(sys.argv[1]), check_n=0)
@@ -35,8 +36,8 @@ def main(params):
     """Convert the model; see the module's first paragraph.
 
     Args:
-        params: `model`, `inputs` (each with `name` and, where they are known, `shape` in the ONNX model's own layout and
-            `layout`: `nchw`, `nhwc` or `keep`), `outputs`, `optimization`.
+        params: `model`, `outputs`, `optimization`, and `inputs`, each with `name` and, where they are known, `shape` in
+            the ONNX model's own layout and `layout`: `nchw`, `nhwc` or `keep`.
     """
     model = onnx_model.load(params["model"])
     operators, opset = onnx_model.operators(model), onnx_model.opset(model)
@@ -88,8 +89,7 @@ def main(params):
                     for name in ordered
                 ],
                 "outputs": [
-                    {"name": name, "shape": list(references[0][name].shape), "layout": layouts[name]}
-                    for name in chosen
+                    {"name": name, "shape": list(references[0][name].shape), "layout": layouts[name]} for name in chosen
                 ],
             },
             "check": figures,
@@ -114,9 +114,7 @@ def _refuse_operators(operators):
     if folder and missing:
         raise stepio.StepError(
             "conversion",
-            "no way to convert the ONNX operator{} {}".format(
-                "" if len(missing) == 1 else "s", stepio.listed(missing)
-            ),
+            "no way to convert the ONNX operator{} {}".format("" if len(missing) == 1 else "s", stepio.listed(missing)),
             "replace it in the model; what onnx2tf converts is listed in its README under Supported layers",
         )
 
@@ -282,10 +280,8 @@ def _layout(references, results, name):
     """
     shape, found = references[0].shape, results[0].shape
     kept, last = tuple(range(len(shape))), (0, *range(2, len(shape)), 1)
-    orders = [("kept", kept)] + ([("nhwc", last)] if len(shape) > 2 else [])
-    fitting = [
-        (layout, order) for layout, order in orders if tuple(shape[axis] for axis in order) == tuple(found)
-    ]
+    orders = [("kept", kept)] + ([("nhwc", last)] if len(shape) >= _LEAST_RANK_WITH_CHANNELS else [])
+    fitting = [(layout, order) for layout, order in orders if tuple(shape[axis] for axis in order) == tuple(found)]
     if not fitting:
         raise stepio.StepError(
             "conversion-differs",
@@ -309,7 +305,9 @@ def _tell(moved, layouts):
         stepio.message('input "{}" is NHWC in the built model; in the ONNX model it is NCHW'.format(name))
     for name, layout in layouts.items():
         if layout == "nhwc":
-            stepio.message('output "{}" has its channels last in the built model, unlike in the ONNX model'.format(name))
+            stepio.message(
+                'output "{}" has its channels last in the built model; in the ONNX model they come first'.format(name)
+            )
 
 
 if __name__ == "__main__":

@@ -167,7 +167,5 @@ def _tensor(value):
         ) from None
     if not kind.HasField("shape"):
         return Tensor(value.name, None, dtype)
-    sizes = tuple(
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in kind.shape.dim
-    )
+    sizes = tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in kind.shape.dim)
     return Tensor(value.name, sizes, dtype)
