@@ -25,6 +25,7 @@ from dlpubuild.plan.model import (
     Step,
 )
 from dlpubuild.plan.render import render_steps
+from dlpubuild.project.external_weights import onnx_file
 from dlpubuild.resources import steps_dir, templates_dir
 from dlpubuild.targets.load import STEPS_TEMPLATE
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlpubuild.manifest.model import ModelInput
+    from dlpubuild.project.layout import OnnxInput
     from dlpubuild.project.model import CalibrationSource, Project
     from dlpubuild.targets.model import Soc, Target
     from dlpubuild.toolchains.pins import ToolchainPin
@@ -128,6 +130,8 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "state": project.model.state,
             "staged": project.model.staged,
             "inputs": [_input_shape(each) for each in project.inputs],
+            "onnx_file": onnx_file(project.model),
+            "onnx_inputs": [_onnx_input(each) for each in project.onnx_inputs],
             "outputs": [each.name for each in project.manifest.model.outputs],
         },
     }
@@ -142,6 +146,11 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
 
 def _input_shape(each: ModelInput) -> dict[str, Any]:
     return {"name": each.name} | ({"shape": list(each.shape)} if each.shape is not None else {})
+
+
+def _onnx_input(each: OnnxInput) -> dict[str, Any]:
+    shape = {"shape": list(each.shape)} if each.shape is not None else {}
+    return {"name": each.name, "layout": each.layout} | shape
 
 
 def _preprocessing(each: ModelInput, resize: str) -> dict[str, Any]:

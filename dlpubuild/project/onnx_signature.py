@@ -1,6 +1,6 @@
 """What an ONNX model says of itself, without the onnx package.
 
-In: the path of an `.onnx` file. Out: an `OnnxFacts`, or the `KnownSignature` in it. Weights are passed over, not read:
+In: the path of an `.onnx` file. Out: an `OnnxFacts`, or the `ModelReading` in it. Weights are passed over, not read:
 a file of two gigabytes costs what its structure costs. Source of the field numbers: onnx/onnx.proto.
 """
 
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dlpubuild.project.model import KnownSignature, KnownTensor
+from dlpubuild.project.model import KnownSignature, KnownTensor, ModelReading
 from dlpubuild.project.onnx_wire import Span, WireError, number, span
 from dlpubuild.project.signature import UnreadableModelError
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # Operators of this domain are ONNX's own; it has two names.
 _OWN_DOMAINS = ("", "ai.onnx")
+# As in steps/onnx_model.py.
+_QUANTIZED = re.compile(r"^(QLinear\w+|QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|\w+Integer)$")
 # Subgraphs lie in one another as loops and branches do; a file that is deeper than that is made to exhaust the reader.
 _MAX_DEPTH = 32
 _EXPORT = "export it again, with PyTorch as docs/guide.md says under ONNX and PyTorch"
@@ -55,15 +58,21 @@ class OnnxFacts:
     outputs: tuple[KnownTensor, ...]
 
 
-def onnx_signature(path: Path) -> KnownSignature:
-    """Return the inputs and outputs of the model, in its order.
+def read_onnx_model(path: Path) -> ModelReading:
+    """Return the inputs and outputs of a float model, in its order, and where it keeps weights.
 
     Raises:
-        UnreadableModelError: it is not an ONNX model.
+        UnreadableModelError: it is not an ONNX model, or one that is quantized.
         OSError: it cannot be read.
     """
     facts = read_onnx(path)
-    return KnownSignature(inputs=facts.inputs, outputs=facts.outputs)
+    quantized = [name for name in facts.operators if _QUANTIZED.match(name)]
+    if quantized:
+        raise UnreadableModelError(
+            f"it is quantized (it has {', '.join(quantized)}), and its scales would be lost; give the float model"
+        )
+    signature = KnownSignature(inputs=facts.inputs, outputs=facts.outputs)
+    return ModelReading(signature=signature, external=facts.external)
 
 
 def read_onnx(path: Path) -> OnnxFacts:

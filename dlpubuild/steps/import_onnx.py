@@ -71,7 +71,7 @@ def main(params):
         # What rounding weights changes is no fault of the conversion; that one was checked.
         with import_model.conversion():
             content = _to_tflite(traced, ordered, chosen, params["optimization"])
-    _tell(moved, layouts)
+    _tell(layouts)
     schema = stepio.tflite_schema()
     converted = stepio.unpack(schema, content)
     stepio.write_output("out/model.tflite", content)
@@ -300,9 +300,8 @@ def _layout(references, results, name):
     return min(fitting, key=distance)
 
 
-def _tell(moved, layouts):
-    for name in sorted(moved):
-        stepio.message('input "{}" is NHWC in the built model; in the ONNX model it is NCHW'.format(name))
+def _tell(layouts):
+    """Of inputs the plan tells: their layout is known before."""
     for name, layout in layouts.items():
         if layout == "nhwc":
             stepio.message(
