@@ -25,6 +25,7 @@ from dlpubuild.plan.model import (
     Step,
 )
 from dlpubuild.plan.render import render_steps
+from dlpubuild.project.external_weights import onnx_file
 from dlpubuild.project.ways_in import is_as_declared
 from dlpubuild.resources import steps_dir, templates_dir
 from dlpubuild.targets.load import STEPS_TEMPLATE
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlpubuild.manifest.model import ModelInput
+    from dlpubuild.project.layout import OnnxInput
     from dlpubuild.project.model import CalibrationSource, Project
     from dlpubuild.targets.model import Soc, Target
     from dlpubuild.toolchains.pins import ToolchainPin
@@ -130,6 +132,8 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "staged": project.model.staged,
             "as_is": project.model.is_ready or is_as_declared(project.model, project.signature, project.manifest),
             "inputs": [_input_shape(each) for each in project.inputs],
+            "onnx_file": onnx_file(project.model),
+            "onnx_inputs": [_onnx_input(each) for each in project.onnx_inputs],
             "outputs": [each.name for each in project.manifest.model.outputs],
         },
     }
@@ -144,6 +148,11 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
 
 def _input_shape(each: ModelInput) -> dict[str, Any]:
     return {"name": each.name} | ({"shape": list(each.shape)} if each.shape is not None else {})
+
+
+def _onnx_input(each: OnnxInput) -> dict[str, Any]:
+    shape = {"shape": list(each.shape)} if each.shape is not None else {}
+    return {"name": each.name, "layout": each.layout} | shape
 
 
 def _preprocessing(each: ModelInput, resize: str) -> dict[str, Any]:
