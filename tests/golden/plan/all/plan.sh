@@ -39,6 +39,7 @@ rm -rf "$top"/calibrate
 mkdir -p "$top"/calibrate/src "$top"/calibrate/in "$top"/calibrate/out
 cd "$top"/calibrate
 cp /steps/calibrate.py src/
+cp /steps/samples.py src/
 cp /steps/stepio.py src/
 cat >src/params.json <<'END_OF_PARAMS'
 {
