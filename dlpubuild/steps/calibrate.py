@@ -1,9 +1,10 @@
 """A float `.tflite` and samples become a `.tflite` that knows the range of every tensor.
 
 In: `in/model.tflite` of import_model.py; images, or arrays in `.npy` or `.npz`, as samples.py reads them. Out:
-`out/calibrated.tflite`, from which quantize.py makes each integer variant. Samples are shared out to one process per
-core, because TensorFlow Lite's calibrator holds Python's lock while it runs; ranges are minima and maxima, so the result
-is the same for any number of processes (a test compares the bytes).
+`out/calibrated.tflite`, from which quantize.py makes each integer variant, and `out/probe.npz`, a few samples and what
+the float model makes of them, which it measures the integer model against. Samples are shared out to one process per
+core, because TensorFlow Lite's calibrator holds Python's lock while it runs; ranges are minima and maxima, so the
+result is the same for any number of processes (a test compares the bytes).
 """
 
 import json
@@ -14,6 +15,7 @@ import threading
 
 import numpy as np
 
+import probe
 import samples
 import stepio
 
@@ -37,17 +39,20 @@ def main(params, workers=None):
         content = stream.read()
     schema = stepio.tflite_schema()
     graph = schema.Model.GetRootAsModel(content, 0)
-    inputs = samples.described_inputs(schema, stepio.unpack(schema, content), params)
+    model = stepio.unpack(schema, content)
+    inputs = samples.described_inputs(schema, model, params)
     count = samples.sample_count(params["data"])
     if workers is None:
         workers = _worker_count(graph, len(content), params["data"], count)
     work = {"model": params["model"], "inputs": inputs, "data": params["data"]}
+    work["probed"] = probe.positions(count, stepio.describe_tensors(schema, model))
     parts = _calibrate(work, workers)
     calibrated = _merged(schema, [part["calibrated"] for part in parts])
     if calibrated is None:
         parts = _calibrate(work, 1)
         calibrated = parts[0]["calibrated"]
     stepio.write_output("out/calibrated.tflite", calibrated)
+    stepio.write_output("out/probe.npz", probe.pack(probe.merged([part["probe"] for part in parts])))
     stepio.write_step_json(
         stepio.tool_versions("tensorflow-cpu", "tensorflow", "numpy", "pillow"),
         stepio.describe_tensors(schema, stepio.unpack(schema, calibrated)),
@@ -85,10 +90,12 @@ def _calibrate_slice(work, first, step, advance):
 
     Returns:
         `faults`: a list of `[position, reason]`; `ranges`: per input the least and the greatest value fed, None where
-        nothing was; `calibrated`: the model with ranges, or None where there are faults.
+        nothing was; `calibrated`: the model with ranges, or None where there are faults; `probe`: arrays by name.
     """
     with open(work["model"], "rb") as stream:
-        calibrator = _Calibrator(stream.read(), work["inputs"])
+        content = stream.read()
+    calibrator = _Calibrator(content, work["inputs"])
+    recorder = probe.Recorder(content, work["probed"])
     source = samples.opened(work["data"], work["inputs"])
     faults = []
     ranges = [None] * len(work["inputs"])
@@ -100,9 +107,13 @@ def _calibrate_slice(work, first, step, advance):
         else:
             if not faults:
                 calibrator.feed(values)
+                recorder.take(position, values)
             ranges = [_widened(known, each) for known, each in zip(ranges, values)]
         advance()
-    return {"faults": faults, "ranges": ranges, "calibrated": None if faults else calibrator.result()}
+    part = {"faults": faults, "ranges": ranges, "calibrated": None, "probe": {}}
+    if not faults:
+        part.update(calibrated=calibrator.result(), probe=recorder.result())
+    return part
 
 
 class _Calibrator:
@@ -204,12 +215,12 @@ class _Worker:
     """This script once more, with its work on stdin and its news as JSON lines on stdout."""
 
     def __init__(self, work, number, workers, advance):
-        self._output = "out/calibrated.{}.partial".format(number)
+        self._outputs = ["out/{}.{}.partial".format(name, number) for name in ("calibrated", "probe")]
         self._last = {}
         self._process = subprocess.Popen(
             [sys.executable, os.path.abspath(__file__), "--worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        job = {"work": work, "first": number, "step": workers, "output": self._output}
+        job = {"work": work, "first": number, "step": workers, "outputs": self._outputs}
         self._process.stdin.write(json.dumps(job).encode("utf-8"))
         self._process.stdin.close()
         self._reader = threading.Thread(target=self._read, args=(advance,), daemon=True)
@@ -231,9 +242,12 @@ class _Worker:
             raise RuntimeError("a calibration process ended with code {}".format(self._process.returncode))
         part = dict(self._last)
         if not part["faults"]:
-            with open(self._output, "rb") as stream:
+            calibrated, probed = self._outputs
+            with open(calibrated, "rb") as stream:
                 part["calibrated"] = stream.read()
-            os.remove(self._output)
+            part["probe"] = probe.unpack(probed)
+            os.remove(calibrated)
+            os.remove(probed)
         return part
 
     def stop(self):
@@ -254,10 +268,11 @@ def _worker():
     except stepio.StepError as error:
         tell({"error": {"code": error.code, "message": str(error), "hint": error.hint}})
         return
-    calibrated = part.pop("calibrated")
+    calibrated, probed = part.pop("calibrated"), part.pop("probe")
     if calibrated is not None:
-        with open(job["output"], "wb") as stream:
-            stream.write(calibrated)
+        for path, left in zip(job["outputs"], (calibrated, probe.pack(probed))):
+            with open(path, "wb") as stream:
+                stream.write(left)
     tell(part)
 
 

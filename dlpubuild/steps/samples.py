@@ -1,7 +1,7 @@
 """Calibration samples as a model is fed with them.
 
-In: images, or arrays in `.npy` or `.npz`, and what is declared of the model's inputs. Out: for each sample the values of
-every input. Nothing is chosen here: the parameters list the samples.
+In: images, or arrays in `.npy` or `.npz`, and what is declared of the model's inputs. Out: the values of every input,
+for each sample. Nothing is chosen here: the parameters list the samples.
 
 How a pixel becomes a value: an image is decoded (first frame, alpha dropped, EXIF orientation ignored, as the decoders
 of the training frameworks do), brought to 8 bits per channel, resized (bilinear, with anti-aliasing), put into the

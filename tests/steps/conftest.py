@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 INSIDE = Path(__file__).parent / "inside"
 
 # What the templates list as `modules` of each script.
-MODULES = {"calibrate.py": ("samples.py",)}
+MODULES = {
+    "calibrate.py": ("probe.py", "samples.py", "tflite_run.py"),
+    "quantize.py": ("output_check.py", "probe.py", "tflite_run.py"),
+}
 
 # The environment an action gives its command.
 ENVIRONMENT = {
