@@ -11,8 +11,8 @@ after dequantizing, and
 step            what one step of the output is worth; null where it has no scale, as an index
 expected        how many of the float model's values differ once they are rounded to these steps
 sqnr_db         power of the float values over power of the difference, between -99.9 and 99.9; null without scale
-explained       how much of the float model's variation over the samples it follows: 1 is all, 0 is what a constant does;
-                null where there is no variation
+explained       how much of the float model's variation over the samples it follows: 1 is all, 0 is what a constant
+                does; null where there is no variation
 agreement       share of elements that are the same, for what has no scale; else null
 """
 
@@ -30,8 +30,6 @@ _SCHEMES = {True: "per-channel", False: "per-tensor"}
 # An output that does not move where the float model's moves more than this many steps is compared with what the
 # other scheme gives. The tool judges by a larger number.
 _COMPARED_ABOVE_STEPS = 4
-# The same for indices, which have no steps.
-_COMPARED_ABOVE_DISTINCT = 3
 _STEPS_OF_8_BITS = 255
 _DB_LIMIT = 99.9
 _RUN_TIMEOUT_S = 900
@@ -219,7 +217,7 @@ def _run_and_exit(model, feeds):
 
 
 def _rows(array):
-    """One row per sample; indices need the digits of a double, and are few."""
+    """One row per sample; indices need all digits, and are few."""
     return array.reshape(len(array), -1).astype(np.float32 if array.dtype.kind == "f" else np.float64)
 
 
@@ -267,7 +265,7 @@ def _is_worth_comparing(output, scheme):
     if figures is None or figures["distinct"] > 1:
         return False
     if figures["step"] is None:
-        return output["float"]["distinct"] > _COMPARED_ABOVE_DISTINCT
+        return output["float"]["distinct"] > 1
     return output["float"]["spread"] > _COMPARED_ABOVE_STEPS * figures["step"]
 
 

@@ -1,11 +1,11 @@
 """Make models whose output may stand still, in the working folder; runs in the toolchain.
 
-collapsing.keras      one filter has weights 10,000 times those of the others and a bias under which its ReLU never opens:
-                      training leaves such filters behind. With one scale for all filters the others become zero.
+collapsing.keras      one filter has weights 10,000 times those of the others, and a bias under which its ReLU never
+                      opens: training leaves such filters behind. With one scale for all, the others become zero.
 two_outputs.keras     the same with a second output that does not need them
 constant.keras        the float model gives the same for every input
 unsure.keras          an untrained classifier of 1,000 classes: its output moves by less than a step
-index.keras           the class of `collapsing` as a number
+index/                the class of `collapsing` as a number, a SavedModel
 images.npz            24 samples of noise of different brightness, float32; alike.npz: the same one 24 times
 images/               the same as PNG files
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 from PIL import Image
 
@@ -41,6 +42,14 @@ def head(x, name, size=4, activation="softmax"):
     return y
 
 
+def save_index(scores):
+    module = tf.Module()
+    module.tracked = [variable.value for variable in scores.variables]
+    module.call = tf.function(lambda image: {"index": tf.argmax(scores(image), axis=-1, output_type=tf.int32)})
+    signature = module.call.get_concrete_function(image=tf.TensorSpec((1, 16, 16, 3), tf.float32, name="image"))
+    tf.saved_model.save(module, "index", signatures={"serving_default": signature})
+
+
 def main():
     image = layers.Input(batch_shape=(1, 16, 16, 3), name="image")
     features = backbone(image)
@@ -51,10 +60,12 @@ def main():
     keras.Model(image, zeros(brightness)).save("constant.keras")
     many = layers.Dense(1000, activation="softmax", name="classes")
     keras.Model(image, many(brightness)).save("unsure.keras")
-    index = layers.Lambda(lambda x: keras.ops.argmax(x, axis=-1), name="index")
-    keras.Model(image, index(head(features, "scores"))).export("index", verbose=False)
+    scores = keras.Model(image, head(features, "scores"))
+    save_index(scores)
     rng = np.random.default_rng(8)
-    rows = rng.random((24, 16, 16, 3), dtype=np.float32) * np.linspace(0.1, 1, 24, dtype=np.float32)[:, None, None, None]
+    rows = (
+        rng.random((24, 16, 16, 3), dtype=np.float32) * np.linspace(0.1, 1, 24, dtype=np.float32)[:, None, None, None]
+    )
     np.savez("images.npz", image=rows)
     np.savez("alike.npz", image=rows[[5] * 24])
     Path("images").mkdir()
