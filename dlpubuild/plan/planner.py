@@ -80,6 +80,7 @@ def plan_build(
                 result=result,
                 compiled=compiled,
                 toolchain=_toolchain_of(result if compiled is None else compiled.source, own),
+                checked=_checked(document, own, target),
                 steps=tuple(dict.fromkeys(step.key for step in own.values())),
             )
         )
@@ -97,6 +98,16 @@ def _compiled(
         raise _template_error(target, f'the result is compiled by step "{table["by"]}", which is not there')
     step = own[table["by"]]
     return Compiled(source=_made(project, table["from"], own, target), step=step.key, toolchain=step.toolchain)
+
+
+def _checked(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> str | None:
+    """Return the key of the step that measured the integer model, where the template names one."""
+    table = document.get("checked")
+    if table is None:
+        return None
+    if table["by"] not in own:
+        raise _template_error(target, f'the model is measured by step "{table["by"]}", which is not there')
+    return own[table["by"]].key
 
 
 def _made(project: Project, reference: str, own: Mapping[str, Step], target: Target) -> OutputOf | ProjectModel:
