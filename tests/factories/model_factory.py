@@ -1,7 +1,7 @@
 """Model files as far as they are looked at without TensorFlow: a Keras configuration, a SavedModel's signature.
 
 In: names and shapes of inputs and outputs. Out: bytes. The protocol buffer is written here by hand, and not with the
-descriptors of `dlpubuild.project.saved_model_proto`: a reader and a writer that share a wrong number would agree.
+descriptors of `dlpubuild.project.tensorflow_proto`: a reader and a writer that share a wrong number would agree.
 """
 
 from __future__ import annotations
