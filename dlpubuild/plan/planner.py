@@ -128,6 +128,7 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "state": project.model.state,
             "staged": project.model.staged,
             "inputs": [_input_shape(each) for each in project.inputs],
+            "normalised": [_normalisation(each) for each in project.inputs],
             "outputs": [each.name for each in project.manifest.model.outputs],
         },
     }
@@ -145,7 +146,11 @@ def _input_shape(each: ModelInput) -> dict[str, Any]:
 
 
 def _preprocessing(each: ModelInput, resize: str) -> dict[str, Any]:
-    result = {**_input_shape(each), "color": each.color, "resize": resize}
+    return {**_normalisation(each), "color": each.color, "resize": resize}
+
+
+def _normalisation(each: ModelInput) -> dict[str, Any]:
+    result = _input_shape(each)
     if each.mean is not None:
         result["mean"] = list(each.mean)
     if each.std is not None:

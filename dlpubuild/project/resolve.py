@@ -20,6 +20,7 @@ from dlpubuild.project.labels import label_count_message, parse_labels
 from dlpubuild.project.model import KnownSignature, Project
 from dlpubuild.project.model_source import resolve_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
+from dlpubuild.project.tf1 import check_tf1
 from dlpubuild.targets.model import COMPILER_DEFAULTS, Target
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def resolve_project(
     signature = resolved[1] if resolved else KnownSignature()
     inputs = settle_inputs(faults, signature)
     check_outputs(faults, signature)
+    if resolved is not None:
+        check_tf1(faults, resolved[0], inputs, targets)
     labels = _labels(faults, paths, signature)
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)
