@@ -44,11 +44,8 @@ def run(project: Path, *arguments: str, prefix: Sequence[str] = ()) -> subproces
 
 
 def digests(project: Path) -> dict[str, str]:
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(project.glob("dist/*"))
-        if path.is_file()
-    }
+    packages = (*project.glob("dist/*.tar.gz"), *project.glob("dist/*.eap"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(packages)}
 
 
 def test_it_is_packaged_as_it_is_for_each_soc(project: Path) -> None:
