@@ -205,8 +205,10 @@ def test_the_probe_has_samples_from_all_over_the_data_and_no_time(calibrated: Ca
 def test_large_samples_are_fewer(tf2_python: Path, tmp_path: Path) -> None:
     big = {"name": "x", "shape": [1, 2048, 2048, 3], "dtype": "float32"}
     huge = {"name": "x", "shape": [1, 8192, 8192, 3], "dtype": "float32"}
-    job = [[100, big], [100, huge], [1, huge], [3, big]]
-    assert run_inside(tf2_python, "probe_positions.py", job, tmp_path) == [[0, 50], [0, 50], [0], [0, 1]]
+    small = {"name": "x", "shape": [1, 640, 640, 3], "dtype": "uint8"}
+    job = [[100, big], [100, huge], [1, big], [3, small], [100, small]]
+    spread = [100 * number // 16 for number in range(16)]
+    assert run_inside(tf2_python, "probe_positions.py", job, tmp_path) == [[0, 50], [], [0], [0, 1, 2], spread]
 
 
 def test_what_is_no_probe_fails_the_step(

@@ -147,7 +147,7 @@ def test_a_float_model_that_is_constant_is_a_note() -> None:
 
 @pytest.mark.parametrize(
     ("samples", "distinct", "said"),
-    [(1, 1, "one calibration sample only"), (16, 1, "no two different calibration samples"), (0, 0, "one calibration")],
+    [(1, 1, "one calibration sample only"), (16, 1, "no two different calibration samples"), (0, 0, "too large")],
 )
 def test_without_two_different_samples_nothing_is_judged(samples: int, distinct: int, said: str) -> None:
     document = record(output(per_tensor=figures(STILL)), samples=samples, distinct=distinct)
