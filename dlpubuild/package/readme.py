@@ -113,7 +113,9 @@ def _size(request: PackageRequest, model: ModelDescription) -> list[str]:
     return [f"{size} |", f"| parameters | {model.parameter_bytes:,} bytes |"]
 
 
-def _converter(facts: ToolchainFacts) -> str:
+def _converter(facts: ToolchainFacts | None) -> str:
+    if facts is None:
+        return "nothing: packaged as the project brought it"
     return f"`{facts.image}`" if facts.image is not None else f"TensorFlow {facts.tensorflow}"
 
 

@@ -133,6 +133,7 @@ class PackageRequest:
     `accuracy` maps the name of a figure to its value, None where no accuracy gate ran. `app_name` is what the
     ACAP application that carries the model is called, hence where it is installed. `epoch_s` is
     `SOURCE_DATE_EPOCH`, the one time in the archives. `compiled` is set where the SoC's own compiler made the model.
+    `toolchain` is None where the project brought the model ready.
     """
 
     name: str
@@ -148,7 +149,7 @@ class PackageRequest:
     preprocessing: tuple[InputPreprocessing, ...]
     labels: tuple[str, ...] | None
     requested_quantization: str
-    toolchain: ToolchainFacts
+    toolchain: ToolchainFacts | None
     epoch_s: int
     accuracy: Mapping[str, float] | None = None
     compiled: CompiledFacts | None = None
