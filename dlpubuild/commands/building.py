@@ -110,7 +110,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     if request.locked:
         _require_locked(manifest, project, whole=not request.targets)
     notes = (*notes_on(project), *check_packages(project, socs, epoch_s=limits.epoch_s))
-    plan = plan_project(project, memo)
+    plan = plan_project(project, memo, epoch_s=limits.epoch_s)
     if request.step is not None:
         plan = plan_until(plan, request.step)
     out_dir = (request.output or manifest.folder / "dist").absolute()
@@ -183,7 +183,7 @@ def _require_locked(manifest: Manifest, project: Project, *, whole: bool) -> Non
 
 def _gzip(host: Host, manifest: Manifest) -> Gzip | None:
     """Find out before minutes of work, not after, that an `.eap` cannot be compressed."""
-    if "eap" not in manifest.package.formats:
+    if "eap" not in manifest.package.formats or manifest.package.acap.sdk_image is not None:
         return None
     from dlpubuild.package.eap.compressor import find_gzip  # noqa: PLC0415 - only an .eap needs it
 
@@ -369,10 +369,11 @@ def _built(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> Built
         return output_digest(result, made.path)
 
     model, compiled = digest(planned.result), planned.compiled
+    application = None if planned.application is None else digest(planned.application)
     if compiled is None:
-        return BuiltModel(model=model)
+        return BuiltModel(model=model, application=application)
     record = digest(OutputOf(step=compiled.step, path=STEP_RECORD))
-    return BuiltModel(model=model, source=digest(compiled.source), record=record)
+    return BuiltModel(model=model, source=digest(compiled.source), record=record, application=application)
 
 
 def _keep_own_model(plan: Plan, store: Store) -> None:

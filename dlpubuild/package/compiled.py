@@ -29,12 +29,13 @@ class BuiltModel:
     """Digests of what the steps of a target left.
 
     `model` is the file that the camera loads. Where a compiler made it, `source` is what it was made from, and `record`
-    the record of the step that ran the compiler.
+    the record of the step that ran the compiler. `application` is the `.eap`, where a step packed it.
     """
 
     model: Digest
     source: Digest | None = None
     record: Digest | None = None
+    application: Digest | None = None
 
     @property
     def readable(self) -> Digest:

@@ -42,6 +42,15 @@ class FilesInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MadeInput:
+    """A file that was made in memory, staged at `at`; `content` is all of it, so it is a small one."""
+
+    at: str
+    content: bytes
+    is_executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputInput:
     """An output of an earlier step staged at `at`."""
 
@@ -65,7 +74,7 @@ class Step:
     scripts: tuple[Path, ...]
     params: Mapping[str, Any]
     toolchain: ToolchainPin
-    inputs: tuple[FilesInput | OutputInput, ...]
+    inputs: tuple[FilesInput | MadeInput | OutputInput, ...]
     outputs: tuple[str, ...]
     timeout_s: int
     targets: tuple[str, ...]
@@ -93,7 +102,8 @@ class PlannedTarget:
     """A target and what its package is made from: a step's output, or the model that the project brings.
 
     `compiled` is set where that is the output of a compiler. `toolchain` is what converted the model: the one of the
-    step that made what a compiler took, else of the one that made the result; None where no step did.
+    step that made what a compiler took, else of the one that made the result; None where no step did. `application` is
+    the `.eap`, where a step packs it.
     """
 
     target: Target
@@ -101,6 +111,7 @@ class PlannedTarget:
     steps: tuple[str, ...]
     compiled: Compiled | None = None
     toolchain: ToolchainPin | None = None
+    application: OutputOf | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,8 +124,6 @@ def _stage(source, target, params):
         for name in folders + names:
             path = os.path.join(folder, name)
             if not os.path.islink(path):
-                if os.path.isdir(path):
-                    os.chmod(path, 0o755)
                 os.utime(path, (params["epoch"], params["epoch"]))
 
 

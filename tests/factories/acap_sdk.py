@@ -26,7 +26,7 @@ _ARCHITECTURES = {
 
 
 def sdk_files(architecture: str, sdk: str, **config: Any) -> Iterator[tuple[str, bytes, int]]:
-    """Yield path below the SDK, content and mode of each file; `sdk` is where it will lie, `config` for the stand-in."""
+    """Yield path below the SDK, content and mode of each file; `sdk` is where it will lie."""
     suffix, target, name, machine = _ARCHITECTURES[architecture]
     tools, programs = "axis-acap-manifest-tools/manifest-generator", "sysroots/x86_64-pokysdk-linux/usr/bin"
 
@@ -71,7 +71,8 @@ def sdk_image(client: DockerClient, base: str, architecture: str = "aarch64", **
 
 
 def _layer(architecture: str, config: dict[str, Any]) -> bytes:
-    files = [(f"{IN_IMAGE}/{path}", *rest) for path, *rest in sdk_files(architecture, f"/{IN_IMAGE}", **config)]
+    own = sdk_files(architecture, f"/{IN_IMAGE}", **config)
+    files = [(f"{IN_IMAGE}/{path}", content, mode) for path, content, mode in own]
     make = shutil.which("make")
     if make is not None:
         files.append(("usr/bin/make", Path(make).read_bytes(), 0o755))

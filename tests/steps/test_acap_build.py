@@ -39,7 +39,7 @@ class Pack:
 
     def __call__(
         self,
-        files: Mapping[str, str | bytes] | None = None,
+        files: Mapping[str, str | bytes | None] | None = None,
         params: Mapping[str, Any] | None = None,
         *,
         sdk: Path | None = None,
@@ -49,7 +49,7 @@ class Pack:
         self.runs += 1
         top = self.folder / f"run{self.runs}"
         app = top / "app"
-        content: dict[str, str | bytes] = {
+        content: dict[str, str | bytes | None] = {
             "counter": "#!/bin/sh\n",
             "LICENSE": "All rights reserved\n",
             "manifest.json": json.dumps(own_manifest(**(setup or {}))),
@@ -131,9 +131,13 @@ def test_folders_and_links_that_no_input_tree_can_hold_are_made(pack: Pack) -> N
 def test_make_builds_with_the_compiler_of_the_sdk(pack: Pack) -> None:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    files = {"counter": None, "main.c": "int main(void) { return 0; }\n", "Makefile": MAKEFILE}
+    files: dict[str, str | bytes | None] = {
+        "counter": None,
+        "main.c": "int main(void) { return 0; }\n",
+        "Makefile": MAKEFILE,
+    }
     run = pack(files, {"build": "make"})
-    assert [path for path, _, _ in rows(run)][0] == "counter"
+    assert next(path for path, _, _ in rows(run)) == "counter"
     with tarfile.open(run.folder / "out" / "package.eap") as archive:
         stream = archive.extractfile("counter")
         assert stream is not None
@@ -144,7 +148,7 @@ def test_make_builds_with_the_compiler_of_the_sdk(pack: Pack) -> None:
 def test_a_failing_make_is_told_with_its_last_words(pack: Pack) -> None:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    files = {"counter": None, "main.c": "nothing\n", "Makefile": MAKEFILE}
+    files: dict[str, str | bytes | None] = {"counter": None, "main.c": "nothing\n", "Makefile": MAKEFILE}
     run = pack(files, {"build": "make"})
     assert (run.exit_code, run.error["code"]) == (1, "acap-build")
     assert "make failed with exit code 2" in run.error["message"]
