@@ -11,6 +11,7 @@ environment-setup* && acap-build .`), and the Dockerfile of acap-native-sdk.
 
 import collections
 import glob
+import hashlib
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ import tempfile
 
 from stepio import StepError, message, run, write_step_json
 
+_CHUNK_BYTES = 1 << 20
 _LINE_BYTES = 1 << 16
 _KEPT_LINES = 40
 _SHOWN_CHARACTERS = 500
@@ -115,6 +117,7 @@ def _stage(source, target, params):
             original, copy = os.path.join(folder, name), os.path.join(place, name)
             shutil.copyfile(original, copy)
             os.chmod(copy, 0o755 if os.stat(original).st_mode & 0o100 else 0o644)
+    _put_digest(target, params["digest"])
     for path in params["folders"]:
         os.makedirs(os.path.join(target, path), exist_ok=True)
     for path, leads_to in params["links"]:
@@ -125,6 +128,21 @@ def _stage(source, target, params):
             path = os.path.join(folder, name)
             if not os.path.islink(path):
                 os.utime(path, (params["epoch"], params["epoch"]))
+
+
+def _put_digest(folder, wanted):
+    """Write the sha256 of one file into another, where that has a mark: nobody knew it when that was written."""
+    if wanted is None:
+        return
+    sha = hashlib.sha256()
+    with open(os.path.join(folder, wanted["of"]), "rb") as stream:
+        for chunk in iter(lambda: stream.read(_CHUNK_BYTES), b""):
+            sha.update(chunk)
+    path = os.path.join(folder, wanted["into"])
+    with open(path, "rb") as stream:
+        text = stream.read()
+    with open(path, "wb") as stream:
+        stream.write(text.replace(wanted["mark"].encode(), sha.hexdigest().encode()))
 
 
 def _run(command, folder, environment):

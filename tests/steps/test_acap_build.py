@@ -6,6 +6,7 @@ It needs no toolchain of ours: it runs in this Python, and in a Python 3.7 where
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -71,6 +72,7 @@ class Pack:
             "epoch": EPOCH_S,
             "folders": [],
             "links": [],
+            "digest": None,
             "sdk": str(sdk or put_sdk(self.folder / "sdk", **config)),
             "output": "out/package.eap",
             **(params or {}),
@@ -126,6 +128,17 @@ def test_folders_and_links_that_no_input_tree_can_hold_are_made(pack: Pack) -> N
         {"folders": ["empty", "lib"], "links": [["lib/libx.so", "libx.so.1"]], "add": ["model/model.tflite", "empty"]},
     )
     assert [path for path, _, _ in rows(run)][-4:] == ["empty", "lib", "lib/libx.so", "lib/libx.so.1"]
+
+
+def test_the_digest_of_the_model_is_put_where_its_mark_stands(pack: Pack) -> None:
+    mark = "0" * 64
+    wanted = {"into": "counter", "mark": mark, "of": "model/model.tflite"}
+    run = pack({"counter": f"#!/bin/sh\nSHA256={mark}\n"}, {"digest": wanted})
+    run.output("package.eap")
+    with tarfile.open(run.folder / "out" / "package.eap") as archive:
+        stream = archive.extractfile("counter")
+        assert stream is not None
+        assert stream.read().decode() == f"#!/bin/sh\nSHA256={hashlib.sha256(b'model').hexdigest()}\n"
 
 
 def test_make_builds_with_the_compiler_of_the_sdk(pack: Pack) -> None:

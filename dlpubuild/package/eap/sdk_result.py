@@ -7,11 +7,13 @@ the build. An archive is not unpacked to disk.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import tarfile
+import zlib
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from dlpubuild.cas.digest import digest_stream
@@ -89,8 +91,14 @@ def _looked_at(request: EapRequest, content: EapContent, path: Path) -> tuple[st
     soc = request.package.soc.name
     try:
         found = read_eap(path)
+        with gzip.open(path) as stream:
+            # Up to the checksum at the end, which no reader of the tar asks for.
+            while stream.read(_CHUNK_BYTES):
+                pass
     except DlpuError as error:
         raise _refused(soc, [f"it left something that is no .eap: {error.message}"]) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise _refused(soc, [f"it left an .eap that is cut or damaged: {error}"]) from error
     faults = [*_missing(request, content, found), *_other_manifest(content, found)]
     if not faults:
         faults = list(_other_files(request, path))

@@ -77,6 +77,7 @@ def sdk_step(
         "epoch": request.package.epoch_s,
         "folders": list(application.folders),
         "links": [[link.path, link.target] for link in application.links],
+        "digest": _digest(request),
         "sdk": _SDK,
         "output": PACKAGE,
     }
@@ -94,6 +95,14 @@ def sdk_step(
         timeout_s=_TIMEOUT_S,
         targets=(planned.target.name,),
     )
+
+
+def _digest(request: EapRequest) -> dict[str, str] | None:
+    """Where the measuring application has the digest of the model, which is not known before that is built."""
+    package = request.package
+    if request.app is not None:
+        return None
+    return {"into": package.app_name, "mark": package.model_digest.hash, "of": package.model_member}
 
 
 def _inputs(
