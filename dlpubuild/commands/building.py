@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
@@ -369,11 +369,16 @@ def _built(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> Built
         return output_digest(result, made.path)
 
     model, compiled = digest(planned.result), planned.compiled
-    application = None if planned.application is None else digest(planned.application)
+    checked = None if planned.checked is None else digest(OutputOf(step=planned.checked, path=STEP_RECORD))
+    built = BuiltModel(
+        model=model,
+        checked=checked,
+        application=None if planned.application is None else digest(planned.application),
+    )
     if compiled is None:
-        return BuiltModel(model=model, application=application)
+        return built
     record = digest(OutputOf(step=compiled.step, path=STEP_RECORD))
-    return BuiltModel(model=model, source=digest(compiled.source), record=record, application=application)
+    return replace(built, source=digest(compiled.source), record=record)
 
 
 def _keep_own_model(plan: Plan, store: Store) -> None:
