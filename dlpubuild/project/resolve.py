@@ -65,7 +65,8 @@ def resolve_project(
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)
     calibration = None
-    if _needs_calibration(faults, targets) or every_image:
+    calibrates = resolved is None or resolved[0].state == "float"
+    if (calibrates and _needs_calibration(faults, targets)) or every_image:
         section = manifest.calibration
         if section is not None:
             request = CalibrationRequest(
