@@ -14,8 +14,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import DlpuError, ErrorCode
+from dlpubuild.project.external_weights import with_external_weights
 from dlpubuild.project.frozen_graph import read_frozen_graph
 from dlpubuild.project.model import KnownSignature, KnownTensor, ModelReading, ModelSource, SourceFile
+from dlpubuild.project.onnx_signature import read_onnx_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, walk_files
 from dlpubuild.project.ready_model import read_compiled_binary, read_tflite
 from dlpubuild.project.signature import UnreadableModelError, is_hdf5, read_keras, read_saved_model
@@ -73,19 +75,19 @@ _FORMATS: Mapping[str, _Format] = MappingProxyType(
         ".hdf5": _KERAS,
         ".pb": _Format("frozen-graph", ".pb", _read_frozen_graph, goes_by_names=True),
         ".tflite": _Format("tflite", ".tflite", lambda path, _: read_tflite(path)),
+        ".onnx": _Format("onnx", ".onnx", lambda path, _: read_onnx_model(path)),
         ".bin": _Format("compiled", ".bin", lambda path, _: read_compiled_binary(path)),
     }
 )
 _LATER = MappingProxyType(
     {
-        ".onnx": "ONNX models",
         ".pt": "PyTorch files: export an ONNX model or a SavedModel;",
         ".pth": "PyTorch files: export an ONNX model or a SavedModel;",
     }
 )
 # Raise the number with any change of what a signature says.
-_SIGNATURE = "signature-3"
-READABLE = "a SavedModel folder, .keras, .h5, a frozen graph (.pb), .tflite and .bin"
+_SIGNATURE = "signature-4"
+READABLE = "a SavedModel folder, .keras, .h5, a frozen graph (.pb), .onnx, .tflite and .bin"
 _TODAY = f"this version reads {READABLE}"
 
 
@@ -106,16 +108,7 @@ def resolve_model(faults: Faults, paths: ProjectPaths, memo: Memo) -> tuple[Mode
         if wanted not in ("auto", found.name):
             faults.add(ErrorCode.MODEL_FORMAT, "model.format", f'"{wanted}", but "{text}" is {found.name}')
             return None
-        files, suffix = _model_files(found, path, text, paths, memo)
-        reading = _reading(found, path, files, declared_names(faults.manifest.model), memo)
-        source = ModelSource(
-            format=found.name,
-            staged=f"in/model{suffix}",
-            files=files,
-            state=reading.state,
-            quantization=reading.quantization,
-        )
-        return source, reading.signature
+        return _resolved(found, path, text, paths, memo, declared_names(faults.manifest.model))
     except PathRefusedError as error:
         faults.add_refused(_KEY, error)
     except UnreadableModelError as error:
@@ -125,6 +118,24 @@ def resolve_model(faults: Faults, paths: ProjectPaths, memo: Memo) -> tuple[Mode
     except DlpuError as error:
         faults.add_unreadable(_KEY, error)
     return None
+
+
+def _resolved(
+    found: _Format, path: Path, text: str, paths: ProjectPaths, memo: Memo, declared: Declared
+) -> tuple[ModelSource, KnownSignature]:
+    files, suffix = _model_files(found, path, text, paths, memo)
+    reading = _reading(found, path, files, declared, memo)
+    staged = f"in/model{suffix}"
+    if reading.external:
+        files, staged = with_external_weights(files[0], reading.external, paths, memo)
+    source = ModelSource(
+        format=found.name,
+        staged=staged,
+        files=files,
+        state=reading.state,
+        quantization=reading.quantization,
+    )
+    return source, reading.signature
 
 
 def declared_names(model: ModelSection) -> Declared:
@@ -186,9 +197,7 @@ def _model_files(
     return files, found.suffix
 
 
-def _reading(
-    found: _Format, path: Path, files: Sequence[SourceFile], declared: Declared, memo: Memo
-) -> ModelReading:
+def _reading(found: _Format, path: Path, files: Sequence[SourceFile], declared: Declared, memo: Memo) -> ModelReading:
     """Parsing a large model takes longer than all else of a build with nothing to do, so it is remembered."""
     key = next(file for file in files if file.staged in ("", _SAVED_MODEL)).digest.hash
     if found.goes_by_names:
@@ -208,6 +217,7 @@ def _to_json(reading: ModelReading) -> dict[str, Any]:
         "outputs": [(each.name, each.shape, each.dtype) for each in reading.signature.outputs],
         "state": reading.state,
         "quantization": reading.quantization,
+        "external": reading.external,
     }
 
 
@@ -223,4 +233,5 @@ def _from_json(table: Mapping[str, Any]) -> ModelReading:
         signature=KnownSignature(inputs=inputs, outputs=outputs),
         state=table["state"],
         quantization=table["quantization"],
+        external=tuple(table["external"]),
     )

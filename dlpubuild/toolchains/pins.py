@@ -141,6 +141,12 @@ _KNOWN = MappingProxyType(
             lock_name="tf2",
             environment=MappingProxyType({**_COMMON_ENVIRONMENT, **_TENSORFLOW_ENVIRONMENT}),
         ),
+        "onnx": _Known(
+            title="ONNX 1.19.1, onnx2tf and TensorFlow 2.19.1 on Python 3.11",
+            python="3.11",
+            lock_name="onnx",
+            environment=MappingProxyType({**_COMMON_ENVIRONMENT, **_TENSORFLOW_ENVIRONMENT}),
+        ),
         "tf1": _Known(
             title="TensorFlow 1.15.5 on Python 3.7",
             python="3.7",

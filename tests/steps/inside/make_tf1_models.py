@@ -12,6 +12,7 @@ unserved/      a SavedModel with another signature
 model.h5       a Keras model, input `image`, output `probabilities`
 """
 
+# mypy: ignore-errors
 import os
 from pathlib import Path
 
