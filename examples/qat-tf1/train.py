@@ -31,7 +31,7 @@ def network(images, is_training):
     for number, channels in enumerate(CHANNELS, start=1):
         x = layers.conv2d(x, channels, 3, strides=2, padding="same", use_bias=False, name=f"conv{number}")
         # fused: what the rewriter and the converter recognise, and fold into the convolution.
-        x = layers.batch_normalization(x, training=is_training, fused=True, name=f"norm{number}")
+        x = layers.batch_normalization(x, momentum=0.9, training=is_training, fused=True, name=f"norm{number}")
         x = tf.nn.relu(x, name=f"relu{number}")
     return layers.dense(layers.flatten(x), 10, name="dense")
 
