@@ -26,6 +26,7 @@ from dlpubuild.plan.model import (
 )
 from dlpubuild.plan.render import render_steps
 from dlpubuild.project.external_weights import onnx_file
+from dlpubuild.project.ways_in import is_as_declared
 from dlpubuild.resources import steps_dir, templates_dir
 from dlpubuild.targets.load import STEPS_TEMPLATE
 
@@ -79,6 +80,7 @@ def plan_build(
                 result=result,
                 compiled=compiled,
                 toolchain=_toolchain_of(result if compiled is None else compiled.source, own),
+                checked=_checked(document, own, target),
                 steps=tuple(dict.fromkeys(step.key for step in own.values())),
             )
         )
@@ -96,6 +98,16 @@ def _compiled(
         raise _template_error(target, f'the result is compiled by step "{table["by"]}", which is not there')
     step = own[table["by"]]
     return Compiled(source=_made(project, table["from"], own, target), step=step.key, toolchain=step.toolchain)
+
+
+def _checked(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> str | None:
+    """Return the key of the step that measured the integer model, where the template names one."""
+    table = document.get("checked")
+    if table is None:
+        return None
+    if table["by"] not in own:
+        raise _template_error(target, f'the model is measured by step "{table["by"]}", which is not there')
+    return own[table["by"]].key
 
 
 def _made(project: Project, reference: str, own: Mapping[str, Step], target: Target) -> OutputOf | ProjectModel:
@@ -129,9 +141,11 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "format": project.model.format,
             "state": project.model.state,
             "staged": project.model.staged,
+            "as_is": project.model.is_ready or is_as_declared(project.model, project.signature, project.manifest),
             "inputs": [_input_shape(each) for each in project.inputs],
             "onnx_file": onnx_file(project.model),
             "onnx_inputs": [_onnx_input(each) for each in project.onnx_inputs],
+            "normalised": [_normalisation(each) for each in project.inputs],
             "outputs": [each.name for each in project.manifest.model.outputs],
         },
     }
@@ -154,7 +168,11 @@ def _onnx_input(each: OnnxInput) -> dict[str, Any]:
 
 
 def _preprocessing(each: ModelInput, resize: str) -> dict[str, Any]:
-    result = {**_input_shape(each), "color": each.color, "resize": resize}
+    return {**_normalisation(each), "color": each.color, "resize": resize}
+
+
+def _normalisation(each: ModelInput) -> dict[str, Any]:
+    result = _input_shape(each)
     if each.mean is not None:
         result["mean"] = list(each.mean)
     if each.std is not None:

@@ -1,13 +1,12 @@
 """What a frozen graph says of itself without TensorFlow: a `.pb` file that holds a GraphDef and nothing around it.
 
 In: its bytes, and the tensors that the manifest declares. Out: a `FrozenGraph`. Such a graph has no signature: its
-inputs are its placeholders, or whatever tensors the manifest names, which cut the graph off there; its outputs are those
-that the manifest names, else the nodes whose result no other node takes.
+inputs are its placeholders, or whatever tensors the manifest names, which cut the graph off there; its outputs are
+those that the manifest names, else the nodes whose result no other node takes.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -36,9 +35,7 @@ _VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVari
 _DTYPES: Mapping[int, str] = MappingProxyType(
     {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 9: "int64", 10: "bool", 19: "float16"}
 )
-_FREEZE = (
-    "freeze it with tf.compat.v1.graph_util.convert_variables_to_constants, or give a SavedModel, which may have variables"
-)
+_FREEZE = "freeze it with tf.compat.v1.graph_util.convert_variables_to_constants, or give a SavedModel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import DlpuError, ErrorCode
-from dlpubuild.project.frozen_graph import read_frozen_graph
 from dlpubuild.project.external_weights import with_external_weights
+from dlpubuild.project.frozen_graph import read_frozen_graph
 from dlpubuild.project.model import KnownSignature, KnownTensor, ModelReading, ModelSource, SourceFile
 from dlpubuild.project.onnx_signature import read_onnx_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, walk_files
@@ -108,19 +108,7 @@ def resolve_model(faults: Faults, paths: ProjectPaths, memo: Memo) -> tuple[Mode
         if wanted not in ("auto", found.name):
             faults.add(ErrorCode.MODEL_FORMAT, "model.format", f'"{wanted}", but "{text}" is {found.name}')
             return None
-        files, suffix = _model_files(found, path, text, paths, memo)
-        reading = _reading(found, path, files, declared_names(faults.manifest.model), memo)
-        staged = f"in/model{suffix}"
-        if reading.external:
-            files, staged = with_external_weights(files[0], reading.external, paths, memo)
-        source = ModelSource(
-            format=found.name,
-            staged=staged,
-            files=files,
-            state=reading.state,
-            quantization=reading.quantization,
-        )
-        return source, reading.signature
+        return _resolved(found, path, text, paths, memo, declared_names(faults.manifest.model))
     except PathRefusedError as error:
         faults.add_refused(_KEY, error)
     except UnreadableModelError as error:
@@ -130,6 +118,24 @@ def resolve_model(faults: Faults, paths: ProjectPaths, memo: Memo) -> tuple[Mode
     except DlpuError as error:
         faults.add_unreadable(_KEY, error)
     return None
+
+
+def _resolved(
+    found: _Format, path: Path, text: str, paths: ProjectPaths, memo: Memo, declared: Declared
+) -> tuple[ModelSource, KnownSignature]:
+    files, suffix = _model_files(found, path, text, paths, memo)
+    reading = _reading(found, path, files, declared, memo)
+    staged = f"in/model{suffix}"
+    if reading.external:
+        files, staged = with_external_weights(files[0], reading.external, paths, memo)
+    source = ModelSource(
+        format=found.name,
+        staged=staged,
+        files=files,
+        state=reading.state,
+        quantization=reading.quantization,
+    )
+    return source, reading.signature
 
 
 def declared_names(model: ModelSection) -> Declared:
@@ -191,9 +197,7 @@ def _model_files(
     return files, found.suffix
 
 
-def _reading(
-    found: _Format, path: Path, files: Sequence[SourceFile], declared: Declared, memo: Memo
-) -> ModelReading:
+def _reading(found: _Format, path: Path, files: Sequence[SourceFile], declared: Declared, memo: Memo) -> ModelReading:
     """Parsing a large model takes longer than all else of a build with nothing to do, so it is remembered."""
     key = next(file for file in files if file.staged in ("", _SAVED_MODEL)).digest.hash
     if found.goes_by_names:

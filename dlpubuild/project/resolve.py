@@ -21,6 +21,8 @@ from dlpubuild.project.layout import as_built, onnx_inputs
 from dlpubuild.project.model import KnownSignature, Project
 from dlpubuild.project.model_source import resolve_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
+from dlpubuild.project.tf1 import check_tf1
+from dlpubuild.project.ways_in import fit_targets, needs_calibration
 from dlpubuild.targets.model import COMPILER_DEFAULTS, Target
 
 if TYPE_CHECKING:
@@ -57,15 +59,20 @@ def resolve_project(
     targets = [target for section in sections if (target := _target(faults, section, socs)) is not None]
     resolved = resolve_model(faults, paths, memo)
     signature = resolved[1] if resolved else KnownSignature()
+    if resolved is not None:
+        targets = fit_targets(faults, resolved[0], signature, targets)
     is_onnx = resolved is not None and resolved[0].format == "onnx"
     settled = settle_inputs(faults, signature, is_onnx=is_onnx)
     inputs = as_built(settled) if is_onnx else settled
     check_outputs(faults, signature)
+    if resolved is not None:
+        check_tf1(faults, resolved[0], inputs, targets)
     labels = _labels(faults, paths, signature)
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)
     calibration = None
-    if _needs_calibration(faults, targets) or every_image:
+    calibrates = resolved is None or needs_calibration(resolved[0])
+    if (calibrates and _needs_calibration(faults, targets)) or every_image:
         section = manifest.calibration
         if section is not None:
             request = CalibrationRequest(

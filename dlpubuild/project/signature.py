@@ -25,7 +25,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _SERVING_TAG = "serve"
 _MAX_CONFIG_BYTES = 64 << 20
 _CONFIG_START = b'{"class_name"'
-# tensorflow_model_optimization/python/core/quantization/keras/{quantize_wrapper,quantize_layer}.py
+# Source: quantize_wrapper.py and quantize_layer.py of the TensorFlow Model Optimization Toolkit.
 _QUANTIZE_WRAPPERS = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
 _EXPORT = "export it with model.export(FOLDER) or tf.saved_model.save(module, FOLDER, signatures=function)"
 
@@ -90,7 +90,9 @@ def read_keras(path: Path) -> ModelReading:
 def _has_wrapper(value: object) -> bool:
     """Return whether a layer is wrapped as the TensorFlow Model Optimization Toolkit does it for training."""
     if isinstance(value, dict):
-        return value.get("class_name") in _QUANTIZE_WRAPPERS or any(_has_wrapper(each) for each in value.values())
+        name = value.get("class_name")
+        is_wrapper = isinstance(name, str) and name in _QUANTIZE_WRAPPERS
+        return is_wrapper or any(_has_wrapper(each) for each in value.values())
     return isinstance(value, list) and any(_has_wrapper(each) for each in value)
 
 

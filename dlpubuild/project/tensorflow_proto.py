@@ -74,10 +74,10 @@ def is_quantization_aware(operators: Iterable[str]) -> bool:
     return any(name.startswith(_FAKE_QUANT) for name in operators)
 
 
-def _parsed(kind: str, data: bytes) -> Any:
+def _parsed(name: str, data: bytes) -> Any:
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - slow to import
 
-    message = _message_class(kind)()
+    message = _message_class(name)()
     try:
         message.ParseFromString(data)
     except DecodeError as error:
@@ -86,7 +86,7 @@ def _parsed(kind: str, data: bytes) -> Any:
 
 
 @cache
-def _message_class(kind: str) -> Any:
+def _message_class(wanted: str) -> Any:
     """A pool of its own: TensorFlow's messages of the same meaning may be loaded beside these."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # noqa: PLC0415 - slow to import
 
@@ -97,7 +97,7 @@ def _message_class(kind: str) -> Any:
             _add_field(message, field, number, kind)
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{kind}"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{wanted}"))
 
 
 def _add_field(message: Any, name: str, number: int, kind: str) -> None:

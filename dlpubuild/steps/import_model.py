@@ -253,8 +253,8 @@ def _read_saved_model(path):
             'the SavedModel has no signature "{}"; it has: {}'.format(SERVING, stepio.listed(names)),
             "export it with model.export(FOLDER) or tf.saved_model.save(module, FOLDER, signatures=function)",
         )
-    _refuse_fake_quant(node.op for node in graph.graph_def.node)
-    _refuse_fake_quant(node.op for function in graph.graph_def.library.function for node in function.node_def)
+    refuse_fake_quant(node.op for node in graph.graph_def.node)
+    refuse_fake_quant(node.op for function in graph.graph_def.library.function for node in function.node_def)
     return graph
 
 
@@ -288,7 +288,7 @@ def _save(tf, folder, function, traced, tracked):
     tf.saved_model.save(module, folder, signatures={SERVING: traced})
 
 
-def _refuse_fake_quant(operators):
+def refuse_fake_quant(operators):
     """Calibrating such a model would lose what its training fixed (seen with 2.19.1: other weight scales come out)."""
     found = sorted(set(operators).intersection(_FAKE_QUANT))
     if found:
