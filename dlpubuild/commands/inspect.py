@@ -60,6 +60,8 @@ def _source_pages(path: Path) -> list[tuple[str, dict[str, Any], str]]:
     from dlpubuild.report.inspect_source import source_json, source_text  # noqa: PLC0415
 
     try:
+        if path.suffix.lower() == ".onnx":
+            return [_onnx_page(path)]
         facts = _source_facts(path)
     except UnreadableModelError as error:
         raise DlpuError(ErrorCode.NOT_A_MODEL, f"it cannot be used: {error}", location=Location(str(path))) from error
@@ -70,6 +72,14 @@ def _source_pages(path: Path) -> list[tuple[str, dict[str, Any], str]]:
             location=Location(str(path)),
         ) from error
     return [("", source_json(facts), source_text(facts))]
+
+
+def _onnx_page(path: Path) -> tuple[str, dict[str, Any], str]:
+    from dlpubuild.project.onnx_signature import read_onnx  # noqa: PLC0415
+    from dlpubuild.report.inspect_onnx import onnx_json, onnx_text  # noqa: PLC0415
+
+    facts, size_bytes = read_onnx(path), _size(path)
+    return "", onnx_json(size_bytes, facts), onnx_text(str(path), size_bytes, facts)
 
 
 def _source_facts(path: Path) -> SourceFacts:
