@@ -1,6 +1,7 @@
 """Hold arrays against each other as the steps do; print the fault for each case, or null."""
 
 import json
+import sys
 
 import numpy as np
 import onnx_check
@@ -25,4 +26,4 @@ for name, (expected, got) in cases.items():
         found[name] = None
     except stepio.StepError as error:
         found[name] = {"code": error.code, "message": str(error)}
-print(json.dumps(found))
+sys.stdout.write(json.dumps(found) + "\n")

@@ -1,7 +1,7 @@
 """Run ONNX models and `.tflite` files on the same values; print how far their outputs are apart.
 
-In: `[{"onnx": path, "tflite": path, "moved": [inputs that are NHWC in the .tflite only]}, ...]`. Out: for each the largest
-relative difference by output name, its own words and not those of the steps.
+In: `[{"onnx": path, "tflite": path, "moved": [inputs that are NHWC in the .tflite only]}, ...]`. Out: for each the
+largest relative difference by output name, its own words and not those of the steps.
 """
 
 import json
@@ -20,7 +20,7 @@ for job in json.load(sys.stdin):
     runner = tf.lite.Interpreter(model_path=job["tflite"]).get_signature_runner()
     random = np.random.default_rng(99)
     values = {each.name: random.random(each.shape, dtype=np.float32) for each in session.get_inputs()}
-    reference = dict(zip([each.name for each in session.get_outputs()], session.run(None, values)))
+    reference = dict(zip([each.name for each in session.get_outputs()], session.run(None, values), strict=True))
     given = {name: np.moveaxis(value, 1, -1) if name in job["moved"] else value for name, value in values.items()}
     result = runner(**given)
     distances = {}
@@ -39,4 +39,4 @@ for job in json.load(sys.stdin):
             "outputs": {each.name: each.shape for each in session.get_outputs()},
         }
     )
-print(json.dumps(found))
+sys.stdout.write(json.dumps(found) + "\n")

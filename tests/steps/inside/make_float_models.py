@@ -1,10 +1,13 @@
 """Write `.tflite` files with signatures to the current folder.
 
-image.tflite     "im age/0:å" [1, 32, 24, 3] -> scores [1, 5], map [1, 32, 24, 4]; GELU, resizing, transposed convolution
+image.tflite     "im age/0:å" [1, 32, 24, 3] -> scores [1, 5], map [1, 32, 24, 4]; GELU, transposed convolution
 two.tflite       b [1, 4], a [1, 8, 4] -> y [1, 4]
 lstm.tflite      a [1, 6, 4] -> y [1, 3]
 integer.tflite   image.tflite, quantized, its inputs and outputs too
 """
+
+import sys
+from pathlib import Path
 
 import import_model
 import keras
@@ -25,8 +28,7 @@ def converted(model, inputs, outputs, **more):
 
 
 def write(name, content):
-    with open(name, "wb") as stream:
-        stream.write(content)
+    Path(name).write_bytes(content)
 
 
 image = keras.Input((32, 24, 3), name="image")
@@ -62,4 +64,4 @@ write(
 )
 a = keras.Input((6, 4))
 write("lstm.tflite", converted(keras.Model(a, LAYERS.Dense(3)(LAYERS.LSTM(5)(a))), ["a"], ["y"]))
-print("{}")
+sys.stdout.write("{}\n")

@@ -15,6 +15,8 @@ broken.onnx      a Conv whose weights do not fit
 deep.onnx        300 layers, one after another
 """
 
+import sys
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -116,9 +118,9 @@ save(
 
 nodes, weights, last = [], [], "x"
 for number in range(300):
-    weights.append(weight("w{}".format(number), 8, 8))
-    nodes.append(helper.make_node("MatMul", [last, "w{}".format(number)], ["m{}".format(number)]))
-    last = "t{}".format(number)
-    nodes.append(helper.make_node("Tanh", ["m{}".format(number)], [last]))
+    weights.append(weight(f"w{number}", 8, 8))
+    nodes.append(helper.make_node("MatMul", [last, f"w{number}"], [f"m{number}"]))
+    last = f"t{number}"
+    nodes.append(helper.make_node("Tanh", [f"m{number}"], [last]))
 save("deep.onnx", helper.make_graph(nodes, "g", [value("x", [1, 8])], [value(last, [1, 8])], weights))
-print("{}")
+sys.stdout.write("{}\n")
