@@ -33,7 +33,7 @@ def sample_project(folder: Path, name: str) -> Path:
 
 
 def model_json(project: Path, soc: str) -> dict[str, object]:
-    (path,) = project.glob(f"dist/*-{soc}/model/model.json")
+    (path,) = project.glob(f"dist/*-{soc}/**/model.json")
     found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
