@@ -166,7 +166,7 @@ def _named(content, model):
         wanted.append([tensors[array] for array in arrays])
     names = {}
     for pairs, indices in zip((model.inputs, model.outputs), wanted):
-        names.update({index: name[:-2] if name.endswith(":0") else name for (name, _), index in zip(pairs, indices)})
+        names.update({index: name for (name, _), index in zip(pairs, indices)})
     return with_names(read_tflite(with_order(result, *wanted)), names)
 
 

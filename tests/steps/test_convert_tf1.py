@@ -141,7 +141,7 @@ def test_inputs_and_outputs_come_in_the_declared_order(convert: Callable[..., St
     inputs = [{"name": "second", "std": [255.0]}, {"name": "first:0", "std": [127.5]}]
     run = convert("pair.pb", inputs=inputs, outputs=["product:0", "sum"])
     model = read_model(run.output("model.tflite"))
-    assert [each.name for each in (*model.inputs, *model.outputs)] == ["second", "first", "product", "sum"]
+    assert [each.name for each in (*model.inputs, *model.outputs)] == ["second", "first:0", "product:0", "sum"]
     assert [entry[2] for entry in scales(run)] == [0.003922, 0.007843, 0.003922, 0.007843]
 
 
