@@ -20,6 +20,7 @@ from dlpubuild.errors import (
     ToolchainError,
     UsageError,
 )
+from dlpubuild.toolchains.acap_sdk import is_sdk, sdk_toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,8 +54,13 @@ class Execution:
 
 
 def own_images(manifest: Manifest) -> Mapping[str, str]:
-    """Return the images that the manifest brings, by the name of the toolchain they replace."""
-    return {each.name: each.image for each in manifest.toolchains if each.image is not None}
+    """Return the images that the manifest brings, by the name of the toolchain; ids among them are of Axis' SDK."""
+    sdk = manifest.package.acap.sdk_image
+    images = {} if sdk is None else {"aarch64": sdk.aarch64, "armv7hf": sdk.armv7hf}
+    return {
+        **{each.name: each.image for each in manifest.toolchains if each.image is not None},
+        **{sdk_toolchain(architecture): image for architecture, image in images.items() if image is not None},
+    }
 
 
 def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains: Sequence[str]) -> Execution:
@@ -72,6 +78,7 @@ def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains:
         ToolchainError: an image of the project's own is needed and missing, or is not what was pinned.
     """
     if requested == "local":
+        _refuse_sdk(manifest, toolchains)
         return _local(host, "local", manifest)
     if requested == "docker":
         return _docker(manifest, toolchains, connect_engine(host))
@@ -86,6 +93,16 @@ def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains:
     raise UsageError(
         ErrorCode.UNKNOWN_VALUE, f'--executor: unknown executor "{requested}"', hint="known: auto, docker, local"
     )
+
+
+def _refuse_sdk(manifest: Manifest, toolchains: Sequence[str]) -> None:
+    if any(is_sdk(name) for name in toolchains):
+        raise UsageError(
+            ErrorCode.EXECUTOR,
+            "acap-build runs in a container, and --executor local has none",
+            hint="use --executor docker; or remove [package.acap.sdk-image], and the tool packs the .eap itself",
+            location=manifest.locate("package.acap.sdk-image"),
+        )
 
 
 def local_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
@@ -166,7 +183,7 @@ def _docker(
     manifest: Manifest, toolchains: Sequence[str], connection: Connection, *, must_be_there: bool = False
 ) -> Execution:
     from dlpubuild.commands.containers import ImageBook  # noqa: PLC0415
-    from dlpubuild.toolchains.pins import image_pin  # noqa: PLC0415
+    from dlpubuild.toolchains.acap_sdk import pin_in_image  # noqa: PLC0415
 
     book = ImageBook(
         connection=connection,
@@ -178,7 +195,7 @@ def _docker(
 
     def pin_of(name: str) -> ToolchainPin:
         if name not in pins:
-            pins[name] = image_pin(name, book.image_of)
+            pins[name] = pin_in_image(name, book.image_of)
         return pins[name]
 
     return Execution(name="docker", told="docker", pin_of=pin_of, connection=connection)

@@ -28,13 +28,15 @@ class BuiltModel:
     """Digests of what the steps of a target left.
 
     `model` is the file that the camera loads. Where a compiler made it, `source` is what it was made from, and `record`
-    the record of the step that ran the compiler. `checked` is the record of the step that measured the integer model.
+    the record of the step that ran the compiler. `checked` is the record of the step that measured the integer model,
+    `application` the `.eap` where a step packed it.
     """
 
     model: Digest
     source: Digest | None = None
     record: Digest | None = None
     checked: Digest | None = None
+    application: Digest | None = None
 
     @property
     def readable(self) -> Digest:

@@ -238,6 +238,13 @@ def folder_pin(
     return replace(pin, archive=None, own_programs=programs, lock_sha256=hashlib.sha256(listed.encode()).hexdigest())
 
 
+def own_image(name: str, origin: str) -> ImagePin:
+    """Return the pin of an image of the project's own; `name` is its reference, or its id (`sha256:…`)."""
+    if name.startswith("sha256:"):
+        return ImagePin(id=name, is_own=True, origin=origin)
+    return ImagePin(reference=name, is_own=True, origin=origin)
+
+
 def container_pin(name: str) -> ToolchainPin:
     """Return the pin of toolchain `name` as an image holds it: Linux on x86-64, whatever this machine is.
 
