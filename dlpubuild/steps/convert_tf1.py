@@ -36,6 +36,12 @@ def main(params):
             "the model was not trained quantization-aware: its graph has no FakeQuant nodes, hence no ranges",
             _QAT_HINT + '; or set toolchain = "tf2", which quantizes by calibration data',
         )
+    if params["integer"] and any(node.op == tf1_graph.PER_CHANNEL for node in model.graph_def.node):
+        raise stepio.StepError(
+            "model-format",
+            "the model was trained with ranges per channel; TensorFlow 1.15 knows one range per tensor only",
+            "train with tf.contrib.quantize, or with ranges per tensor",
+        )
     content = _convert(model if params["integer"] else model.without_ranges(), params)
     content = _named(content, model)
     result = read_tflite(content)
@@ -52,7 +58,7 @@ def _convert(model, params):
 
     declared = {each["name"]: each for each in params["inputs"]}
     with tf.Graph().as_default() as graph:
-        tf.import_graph_def(model.graph_def, name="")
+        _import_graph(tf, model.graph_def)
         inputs = [_tensor(graph, tensor, name, "input") for name, tensor in model.inputs]
         outputs = [_tensor(graph, tensor, name, "output") for name, tensor in model.outputs]
         for (name, _), tensor in zip(model.inputs, inputs):
@@ -75,10 +81,21 @@ def _convert(model, params):
             raise _fault(str(error)) from error
 
 
+def _import_graph(tf, graph_def):
+    try:
+        tf.import_graph_def(graph_def, name="")
+    except Exception as error:
+        raise stepio.StepError(
+            "model-unreadable",
+            "TensorFlow 1.15 cannot read the graph: {}".format(tf1_graph.shortened(str(error))),
+            'a graph of a newer TensorFlow is converted with toolchain = "tf2"; else freeze it again',
+        ) from error
+
+
 def _tensor(graph, tensor, name, side):
     try:
         return graph.get_tensor_by_name(tensor)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise stepio.StepError(
             "model-" + side, 'the graph has no {} "{}"'.format(side, name), "correct [[model.{}]] name".format(side)
         ) from error
@@ -176,6 +193,13 @@ def _fault(text):
     bare = re.search(r"Array (\S+) does not have MinMax information", text)
     custom = re.search(r"list of operators for which you will need custom implementations: ([^\n]+?)\.?\s*\n", text)
     integer = re.search(r"operator of type (\S+) for which the quantized form is not yet implemented", text)
+    forgotten = re.search(r"Placeholder (\S+) should be specied by input_arrays", text)
+    if forgotten:
+        return stepio.StepError(
+            "model-input",
+            'the outputs also depend on the placeholder "{}"'.format(forgotten.group(1)),
+            "add a [[model.input]] for it",
+        )
     if array and "min/max" in text:
         return stepio.StepError(
             "conversion",

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Tuple
 import stepio
 
 SERVING = "serving_default"
-FAKE_QUANT = ("FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel")
+PER_CHANNEL = "FakeQuantWithMinMaxVarsPerChannel"
+FAKE_QUANT = ("FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", PER_CHANNEL)
 _SHOWN_REASON_CHARACTERS = 600
 _SHOWN_NAMES = 20
 _DAMAGED_HINT = "save the model again, and see that [model] source and format name what it is"
