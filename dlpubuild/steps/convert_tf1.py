@@ -193,13 +193,6 @@ def _fault(text):
     bare = re.search(r"Array (\S+) does not have MinMax information", text)
     custom = re.search(r"list of operators for which you will need custom implementations: ([^\n]+?)\.?\s*\n", text)
     integer = re.search(r"operator of type (\S+) for which the quantized form is not yet implemented", text)
-    forgotten = re.search(r"Placeholder (\S+) should be specied by input_arrays", text)
-    if forgotten:
-        return stepio.StepError(
-            "model-input",
-            'the outputs also depend on the placeholder "{}"'.format(forgotten.group(1)),
-            "add a [[model.input]] for it",
-        )
     if array and "min/max" in text:
         return stepio.StepError(
             "conversion",
