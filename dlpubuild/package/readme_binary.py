@@ -40,8 +40,8 @@ def memory_lines(model: ModelDescription) -> list[str]:
 
 _DOUBT = [
     "",
-    "`*`: inferred. It is not documented, but was concluded from Axis' examples; `larodGetTensorPitches()` tells on the",
-    "camera.",
+    "`*`: inferred. It is not documented, but was concluded from Axis' examples; on the camera",
+    "`larodGetTensorPitches()` tells.",
 ]
 
 
