@@ -12,22 +12,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
-from dlpubuild.cas.faults import BlobMissingError
+from dlpubuild.cas.faults import BlobMissingError, input_faults
 from dlpubuild.commands.execution import (
     EngineParts,
     choose_execution,
     opened_engine,
-    toolchains_in_use,
     wanted_limits,
 )
 from dlpubuild.commands.wiring import (
     DEFAULT_MANIFEST,
     load_project,
+    names_of,
     open_store,
     plan_project,
     read_manifest,
     read_socs,
     select_targets,
+    toolchains_of,
 )
 from dlpubuild.engine.bind import STEP_RECORD, output_digest
 from dlpubuild.engine.events import Notice
@@ -35,7 +36,7 @@ from dlpubuild.engine.scheduler import State, merged
 from dlpubuild.errors import DlpuError, ErrorCode, NothingSelectedError, OutputError, StoreError, UsageError
 from dlpubuild.package.compiled import BuiltModel
 from dlpubuild.package.target import check_packages, package_target
-from dlpubuild.plan.model import Plan
+from dlpubuild.plan.model import OutputOf, Plan, ProjectModel
 from dlpubuild.project.resolve import notes_on
 from dlpubuild.report.build import BuildResult, TargetResult
 from dlpubuild.report.console import watching
@@ -102,9 +103,10 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     manifest = read_manifest(request.manifest, memo)
     socs = read_socs(manifest, memo)
     selected, refused = _selection(manifest, socs, request)
-    toolchains = toolchains_in_use(manifest, socs, selected)
-    execution = choose_execution(host, request.executor, manifest, toolchains)
-    project = load_project(host, memo, manifest, socs, selected, pin_of=execution.pin_of)
+    loaded = load_project(memo, manifest, socs, selected)
+    toolchains = toolchains_of(loaded, memo)
+    execution = choose_execution(host, request.executor, manifest, names_of(toolchains))
+    project, without_toolchain = _pinned(loaded, toolchains, execution, keep_going=request.keep_going)
     if request.locked:
         _require_locked(manifest, project, whole=not request.targets)
     notes = (*notes_on(project), *check_packages(project, socs, epoch_s=limits.epoch_s))
@@ -116,7 +118,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     if request.step is None:
         _require_writable(out_dir)
         gzip = _gzip(host, manifest)
-    width = max(len(step.name) for step in plan.steps)
+    width = max((len(step.name) for step in plan.steps), default=0)
     with watching(
         sys.stderr,
         live=host.draws_on(sys.stderr),
@@ -143,11 +145,23 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     return BuildResult(
         plan=plan,
         outcomes=outcomes,
-        targets=(*refused, *targets),
+        targets=(*refused, *without_toolchain, *targets),
         command=_command(request),
         seconds=time.monotonic() - started_s,
         until_step=request.step,
     )
+
+
+def _pinned(
+    loaded: Project, toolchains: Mapping[str, Sequence[str]], execution: Execution, *, keep_going: bool
+) -> tuple[Project, tuple[TargetResult, ...]]:
+    """Pin the toolchains; with keep-going targets that lack one are set aside, while there are others."""
+    from dlpubuild.plan.toolchains import pin_toolchains  # noqa: PLC0415 - see `_collect`
+
+    found = pin_toolchains(loaded, toolchains, execution.pin_of)
+    if found.missing and not (keep_going and found.project.targets):
+        raise next(iter(found.missing.values()))
+    return found.project, tuple(TargetResult(soc=name, error=error) for name, error in found.missing.items())
 
 
 def _require_locked(manifest: Manifest, project: Project, *, whole: bool) -> None:
@@ -312,6 +326,7 @@ class _Work:
             self.observe(Notice(text=f"note: old results could not be removed: {error.message}"))
 
     def _package_all(self, engine: Engine, outcomes: Mapping[str, StepOutcome]) -> tuple[TargetResult, ...]:
+        _keep_own_model(self.plan, engine.store)
         results: list[TargetResult] = []
         for planned in self.plan.targets:
             if not engine.keep_going and any(result.error is not None for result in results):
@@ -345,17 +360,33 @@ class _Work:
 def _built(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> BuiltModel:
     """Return what the steps of a target left, all of which succeeded."""
 
-    def digest(step: str, path: str) -> Digest:
-        made = outcomes[step].result
-        if made is None:
+    def digest(made: OutputOf | ProjectModel) -> Digest:
+        if isinstance(made, ProjectModel):
+            return made.file.digest
+        result = outcomes[made.step].result
+        if result is None:
             raise AssertionError("a target whose steps all succeeded has a result")
-        return output_digest(made, path)
+        return output_digest(result, made.path)
 
-    model, compiled = digest(planned.result.step, planned.result.path), planned.compiled
+    model, compiled = digest(planned.result), planned.compiled
     if compiled is None:
         return BuiltModel(model=model)
-    source = digest(compiled.source.step, compiled.source.path)
-    return BuiltModel(model=model, source=source, record=digest(compiled.step, STEP_RECORD))
+    record = digest(OutputOf(step=compiled.step, path=STEP_RECORD))
+    return BuiltModel(model=model, source=digest(compiled.source), record=record)
+
+
+def _keep_own_model(plan: Plan, store: Store) -> None:
+    """Put a model that is packaged as the project brings it where packages are made from."""
+    for planned in plan.targets:
+        made = (planned.result, planned.compiled.source if planned.compiled else planned.result)
+        for each in made:
+            if isinstance(each, ProjectModel) and not store.contains(each.file.digest):
+                with input_faults(each.file.path):
+                    stored = store.put_file(each.file.path)
+                if stored != each.file.digest:
+                    raise DlpuError(
+                        ErrorCode.INPUT_CHANGED, f"{each.file.name} changed while it was read", hint="build again"
+                    )
 
 
 def _target_result(

@@ -7,8 +7,10 @@ import sys
 
 from dlpubuild.commands import options
 from dlpubuild.commands.wiring import (
+    declared_pins,
     load_project,
     open_memo,
+    pinned,
     plan_project,
     read_host,
     read_manifest,
@@ -45,7 +47,8 @@ def check(
         try:
             read = read_manifest(manifest, memo)
             socs = read_socs(read, memo)
-            project = load_project(host, memo, read, socs, select_targets(read, socs, target), every_image=True)
+            loaded = load_project(memo, read, socs, select_targets(read, socs, target), every_image=True)
+            project = pinned(loaded, memo, declared_pins(host, read))
             found = check_packages(project, socs, epoch_s=host.epoch_s)
             plan = plan_project(project, memo)
         except DlpuError as error:

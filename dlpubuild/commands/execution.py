@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from dlpubuild.executors.docker.limits import Limits
     from dlpubuild.manifest.model import LimitsSection, Manifest
     from dlpubuild.project.lock import LockedImage
-    from dlpubuild.targets.model import Soc
     from dlpubuild.toolchains.pins import ToolchainPin
 
 _LOGS_KEPT = 400
@@ -53,17 +52,6 @@ class Execution:
     connection: Connection | None = None
 
 
-def toolchains_in_use(manifest: Manifest, socs: Mapping[str, Soc], selected: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the toolchains that the selected targets ask for, sorted; faulty ones are passed over."""
-    names: set[str] = set()
-    for section in manifest.targets:
-        soc = socs.get(section.soc)
-        if soc is not None and soc.can_be_built and section.soc in selected:
-            name = section.toolchain or soc.default_toolchain
-            names.update({name} & set(soc.allowed_toolchain), soc.further_toolchains)
-    return tuple(sorted(names))
-
-
 def own_images(manifest: Manifest) -> Mapping[str, str]:
     """Return the images that the manifest brings, by the name of the toolchain they replace."""
     return {each.name: each.image for each in manifest.toolchains if each.image is not None}
@@ -75,10 +63,13 @@ def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains:
     `auto` takes Docker where an engine answers that has, or can pull, the image of each toolchain in use; else this
     machine. It says which, and why.
 
+    Args:
+        toolchains: names of those that the steps run in.
+
     Raises:
         UsageError: there is no such executor, or the lock file cannot be read.
         EngineMissingError: Docker was asked for, or is needed, and there is no engine.
-        ToolchainError: an image is missing, or is not what was pinned.
+        ToolchainError: an image of the project's own is needed and missing, or is not what was pinned.
     """
     if requested == "local":
         return _local(host, "local", manifest)
@@ -142,10 +133,14 @@ def _local(host: Host, told: str, manifest: Manifest) -> Execution:
 
 
 def _auto(host: Host, manifest: Manifest, toolchains: Sequence[str]) -> Execution:
+    if not toolchains:
+        return _local(host, "none is needed", manifest)
     needs_engine = not own_images(manifest).keys().isdisjoint(toolchains)
     try:
         connection = connect_engine(host)
         execution = _docker(manifest, toolchains, connection, must_be_there=True)
+        for name in toolchains:
+            execution.pin_of(name)
         about = _ask_about(connection)
     except (EngineMissingError, ToolchainError) as error:
         if needs_engine:
@@ -186,8 +181,6 @@ def _docker(
             pins[name] = image_pin(name, book.image_of)
         return pins[name]
 
-    for name in toolchains:
-        pin_of(name)
     return Execution(name="docker", told="docker", pin_of=pin_of, connection=connection)
 
 

@@ -11,13 +11,16 @@ import typer
 from dlpubuild.commands import options
 from dlpubuild.commands.wiring import (
     load_project,
+    names_of,
     open_memo,
     open_store,
+    pinned,
     plan_project,
     read_host,
     read_manifest,
     read_socs,
     select_targets,
+    toolchains_of,
 )
 
 
@@ -51,7 +54,7 @@ def plan(
       dlpubuild plan --format dot | dot -Tsvg > plan.svg
       dlpubuild plan --format shell > by-hand.sh
     """  # noqa: D301 - click wants the character itself
-    from dlpubuild.commands.execution import choose_execution, toolchains_in_use  # noqa: PLC0415
+    from dlpubuild.commands.execution import choose_execution  # noqa: PLC0415
     from dlpubuild.engine.status import plan_status  # noqa: PLC0415
     from dlpubuild.report.plan import FORMATS, plan_table  # noqa: PLC0415
 
@@ -60,8 +63,9 @@ def plan(
         read = read_manifest(manifest, memo)
         socs = read_socs(read, memo)
         selected = select_targets(read, socs, target)
-        execution = choose_execution(host, executor, read, toolchains_in_use(read, socs, selected))
-        planned = plan_project(load_project(host, memo, read, socs, selected, pin_of=execution.pin_of), memo)
+        project = load_project(memo, read, socs, selected)
+        execution = choose_execution(host, executor, read, names_of(toolchains_of(project, memo)))
+        planned = plan_project(pinned(project, memo, execution.pin_of), memo)
     statuses = plan_status(planned, open_store(host))
     if output_format is PlanFormat.TABLE:
         sys.stdout.write(plan_table(planned, statuses, colored=host.colors_on(sys.stdout)))

@@ -244,33 +244,50 @@ def select_targets(manifest: Manifest, socs: Mapping[str, Soc], wanted: Sequence
 
 
 def load_project(
-    host: Host,
-    memo: Memo,
-    manifest: Manifest,
-    socs: Mapping[str, Soc],
-    selected: Sequence[str],
-    *,
-    pin_of: Callable[[str], ToolchainPin] | None = None,
-    every_image: bool = False,
+    memo: Memo, manifest: Manifest, socs: Mapping[str, Soc], selected: Sequence[str], *, every_image: bool = False
 ) -> Project:
     """Return the resolved project with the selected targets; `socs` are those that `read_socs` gave.
 
-    `pin_of` returns the pin of a toolchain. Where it is None that is what is known without asking an engine: the image
-    that the manifest names, else the locked environment of this machine.
+    Its toolchains are not pinned yet: see `toolchains_of` and `pinned`.
 
     Raises:
         ManifestError: every fault of what the manifest names.
     """
     from dlpubuild.project.resolve import resolve_project  # noqa: PLC0415
 
-    return resolve_project(
-        manifest,
-        socs,
-        selected=selected,
-        memo=memo,
-        pin_of=pin_of or declared_pins(host, manifest),
-        every_image=every_image,
-    )
+    return resolve_project(manifest, socs, selected=selected, memo=memo, every_image=every_image)
+
+
+def toolchains_of(project: Project, memo: Memo) -> Mapping[str, tuple[str, ...]]:
+    """Return, by target, the names of the toolchains that its steps run in.
+
+    Raises:
+        DlpuError: a template cannot be rendered.
+    """
+    from dlpubuild.plan.remembered import remembering  # noqa: PLC0415
+    from dlpubuild.plan.toolchains import toolchains_named  # noqa: PLC0415
+
+    return toolchains_named(project, render=remembering(memo))
+
+
+def names_of(toolchains: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return every name in what `toolchains_of` returned, once, in its order."""
+    return tuple(dict.fromkeys(name for names in toolchains.values() for name in names))
+
+
+def pinned(project: Project, memo: Memo, pin_of: Callable[[str], ToolchainPin]) -> Project:
+    """Return the project with every toolchain that its targets use.
+
+    Raises:
+        ToolchainError: one is missing.
+        DlpuError: a template cannot be rendered, or a toolchain cannot be used as the manifest says.
+    """
+    from dlpubuild.plan.toolchains import pin_toolchains  # noqa: PLC0415
+
+    found = pin_toolchains(project, toolchains_of(project, memo), pin_of)
+    for error in found.missing.values():
+        raise error
+    return found.project
 
 
 def declared_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
@@ -292,14 +309,19 @@ def open_project(
 ) -> Project:
     """Return the resolved project of the manifest at `manifest`, with the targets named, or all.
 
+    Its toolchains are what is known without asking an engine: the image that the manifest names, else the locked
+    environment of this machine.
+
     Raises:
         ManifestError: every fault of the manifest, or of what it names.
+        ToolchainError: a toolchain is missing.
         UsageError: a name in `targets` that is no SoC's.
         NothingSelectedError: no target is left.
     """
     read = read_manifest(manifest, memo)
     socs = read_socs(read, memo)
-    return load_project(host, memo, read, socs, select_targets(read, socs, targets), every_image=every_image)
+    project = load_project(memo, read, socs, select_targets(read, socs, targets), every_image=every_image)
+    return pinned(project, memo, declared_pins(host, read))
 
 
 def plan_project(project: Project, memo: Memo) -> Plan:

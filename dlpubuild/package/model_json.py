@@ -72,7 +72,9 @@ def _document(spec: BundleSpec) -> dict[str, object]:
     }
 
 
-def _toolchain(facts: ToolchainFacts) -> dict[str, object]:
+def _toolchain(facts: ToolchainFacts | None) -> dict[str, object] | None:
+    if facts is None:
+        return None
     return {
         "name": facts.name,
         "tensorflow": facts.tensorflow,

@@ -117,7 +117,9 @@ def _size(request: PackageRequest, model: ModelDescription) -> list[str]:
     return [f"{size} |", f"| parameters | {model.parameter_bytes:,} bytes |"]
 
 
-def _converter(facts: ToolchainFacts) -> str:
+def _converter(facts: ToolchainFacts | None) -> str:
+    if facts is None:
+        return "nothing: packaged as the project brought it"
     if facts.image is not None:
         return f"`{facts.image}`"
     return f"TensorFlow {facts.tensorflow}" if facts.tensorflow is not None else f"the toolchain {escaped(facts.name)}"

@@ -134,6 +134,7 @@ class PackageRequest:
     ACAP application that carries the model is called, hence where it is installed. `epoch_s` is
     `SOURCE_DATE_EPOCH`, the one time in the archives. `compiled` is set where the SoC's own compiler made the model of
     a `.tflite` that the package holds, too; `binary_compiler` where it made a file that nobody else can read.
+    `toolchain` is None where the project brought the model ready.
     """
 
     name: str
@@ -149,7 +150,7 @@ class PackageRequest:
     preprocessing: tuple[InputPreprocessing, ...]
     labels: tuple[str, ...] | None
     requested_quantization: str
-    toolchain: ToolchainFacts
+    toolchain: ToolchainFacts | None
     epoch_s: int
     accuracy: Mapping[str, float] | None = None
     compiled: CompiledFacts | None = None

@@ -96,7 +96,12 @@ def package_target(
     """
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
-    request = _request(project, target, built.model, store, epoch_s)
+    request = replace(
+        _unbuilt_request(project, target, epoch_s),
+        model_path=Path(store.folder.blob_path(built.model)),
+        model_digest=built.model,
+        toolchain=None if planned.toolchain is None else _toolchain(planned.toolchain),
+    )
     if report is not None and planned.compiled is not None:
         request = replace(request, compiled=compiled_facts(planned.compiled, built.readable, report, store))
     read = _Reader(store=store, digest=built.readable)
@@ -254,11 +259,6 @@ def _preprocessing(project: Project, target: Target) -> tuple[InputPreprocessing
     )
 
 
-def _request(project: Project, target: Target, model: Digest, store: Store, epoch_s: int) -> PackageRequest:
-    unbuilt = _unbuilt_request(project, target, epoch_s)
-    return replace(unbuilt, model_path=Path(store.folder.blob_path(model)), model_digest=model)
-
-
 def _unbuilt_request(project: Project, target: Target, epoch_s: int) -> PackageRequest:
     """All of a request that is known before the model is built."""
     manifest = project.manifest
@@ -283,7 +283,7 @@ def _unbuilt_request(project: Project, target: Target, epoch_s: int) -> PackageR
         preprocessing=_preprocessing(project, target),
         labels=project.labels,
         requested_quantization=target.quantization,
-        toolchain=_toolchain(project.toolchains[target.toolchain]),
+        toolchain=None,
         epoch_s=epoch_s,
     )
 
@@ -303,6 +303,6 @@ def _toolchain(pin: ToolchainPin) -> ToolchainFacts:
     packages = pin.packages
     return ToolchainFacts(
         name=pin.name,
-        tensorflow=next(packages[name] for name in _FRAMEWORKS if name in packages),
+        tensorflow=next((packages[name] for name in _FRAMEWORKS if name in packages), None),
         lock_sha256=pin.lock_sha256,
     )

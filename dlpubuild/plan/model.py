@@ -27,6 +27,13 @@ class OutputOf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectModel:
+    """The project's own model file, taken as it is."""
+
+    file: SourceFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FilesInput:
     """Files of the project staged at or below `at` (`in/model`, `in/data`)."""
 
@@ -76,19 +83,24 @@ class Compiled:
     `toolchain` is what that step runs in.
     """
 
-    source: OutputOf
+    source: OutputOf | ProjectModel
     step: str
     toolchain: ToolchainPin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTarget:
-    """A target and the step output that its package is made from; `compiled` where that is the output of a compiler."""
+    """A target and what its package is made from: a step's output, or the model that the project brings.
+
+    `compiled` is set where that is the output of a compiler. `toolchain` is what converted the model: the one of the
+    step that made what a compiler took, else of the one that made the result; None where no step did.
+    """
 
     target: Target
-    result: OutputOf
+    result: OutputOf | ProjectModel
     steps: tuple[str, ...]
     compiled: Compiled | None = None
+    toolchain: ToolchainPin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

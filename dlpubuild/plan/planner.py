@@ -14,7 +14,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import ErrorCode, Location, TemplateError
-from dlpubuild.plan.model import Compiled, FilesInput, OutputInput, OutputOf, Plan, PlannedTarget, Step
+from dlpubuild.plan.model import (
+    Compiled,
+    FilesInput,
+    OutputInput,
+    OutputOf,
+    Plan,
+    PlannedTarget,
+    ProjectModel,
+    Step,
+)
 from dlpubuild.plan.render import render_steps
 from dlpubuild.resources import steps_dir, templates_dir
 from dlpubuild.targets.load import STEPS_TEMPLATE
@@ -26,11 +35,14 @@ if TYPE_CHECKING:
     from dlpubuild.manifest.model import ModelInput
     from dlpubuild.project.model import CalibrationSource, Project
     from dlpubuild.targets.model import Soc, Target
+    from dlpubuild.toolchains.pins import ToolchainPin
 
 # Reads and writes for all scripts; it travels beside them.
 _SUPPORT_SCRIPT = "stepio.py"
 # The engine adds it to the outputs of every step.
 _RECORD = "out/step.json"
+# How a template names the project's model.
+_MODEL = "@model"
 
 
 def render_checked(soc: Soc, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,25 +70,45 @@ def plan_build(
         ((file, reference),) = document["result"].items()
         if file != target.soc.model_file:
             raise _template_error(target, f'the result is "{file}", but target.toml says "{target.soc.model_file}"')
+        result, compiled = _made(project, reference, own, target), _compiled(project, document, own, target)
         planned.append(
             PlannedTarget(
                 target=target,
-                result=_output_of(reference, own, target),
-                compiled=_compiled(document.get("compiled"), own, target),
+                result=result,
+                compiled=compiled,
+                toolchain=_toolchain_of(result if compiled is None else compiled.source, own),
                 steps=tuple(dict.fromkeys(step.key for step in own.values())),
             )
         )
     return Plan(steps=_named(tuple(steps.values())), targets=tuple(planned))
 
 
-def _compiled(table: Mapping[str, Any] | None, own: Mapping[str, Step], target: Target) -> Compiled | None:
+def _compiled(
+    project: Project, document: Mapping[str, Any], own: Mapping[str, Step], target: Target
+) -> Compiled | None:
     """Return what the result was compiled from, and by which step, where it is the output of a compiler."""
+    table = document.get("compiled")
     if table is None:
         return None
     if table["by"] not in own:
         raise _template_error(target, f'the result is compiled by step "{table["by"]}", which is not there')
     step = own[table["by"]]
-    return Compiled(source=_output_of(table["from"], own, target), step=step.key, toolchain=step.toolchain)
+    return Compiled(source=_made(project, table["from"], own, target), step=step.key, toolchain=step.toolchain)
+
+
+def _made(project: Project, reference: str, own: Mapping[str, Step], target: Target) -> OutputOf | ProjectModel:
+    """Return what a package is made from: an output of a step, or for `@model` the project's model, one file."""
+    if reference != _MODEL:
+        return _output_of(reference, own, target)
+    if len(project.model.files) != 1:
+        raise _template_error(target, f"{_MODEL} can only be packaged where the model is one file")
+    return ProjectModel(file=project.model.files[0])
+
+
+def _toolchain_of(made: OutputOf | ProjectModel, own: Mapping[str, Step]) -> ToolchainPin | None:
+    if isinstance(made, ProjectModel):
+        return None
+    return next(step.toolchain for step in own.values() if step.key == made.step)
 
 
 def template_context(project: Project, target: Target) -> dict[str, Any]:
@@ -93,6 +125,7 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
         },
         "model": {
             "format": project.model.format,
+            "state": project.model.state,
             "staged": project.model.staged,
             "inputs": [_input_shape(each) for each in project.inputs],
             "outputs": [each.name for each in project.manifest.model.outputs],
@@ -128,8 +161,9 @@ def _calibration_data(data: CalibrationSource) -> dict[str, Any]:
 
 def _target_steps(project: Project, target: Target, document: Mapping[str, Any]) -> dict[str, Step]:
     """Return the steps of one target by id, in an order in which each follows what it needs."""
-    tables = {table["id"]: table for table in document["step"]}
-    if len(tables) < len(document["step"]):
+    listed = document.get("step", [])
+    tables = {table["id"]: table for table in listed}
+    if len(tables) < len(listed):
         raise _template_error(target, "two steps have the same id")
     done: dict[str, Step] = {}
     pending = dict(tables)
@@ -219,7 +253,7 @@ def _describe(each: FilesInput | OutputInput) -> list[Any]:
 def _step_input(
     project: Project, target: Target, at: str, reference: str, done: Mapping[str, Step]
 ) -> FilesInput | OutputInput:
-    if reference == "@model":
+    if reference == _MODEL:
         return FilesInput(at=at, files=project.model.files)
     if reference == "@calibration":
         if project.calibration is None:

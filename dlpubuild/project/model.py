@@ -6,7 +6,8 @@ In: nothing. Out: `Project`, from which nothing relative, no environment variabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from dlpubuild.targets.model import Target
     from dlpubuild.toolchains.pins import ToolchainPin
 
-ResolvedFormat = Literal["saved-model", "keras"]
+ResolvedFormat = Literal["saved-model", "keras", "frozen-graph", "onnx", "tflite", "compiled"]
+ModelState = Literal["float", "quantization-aware", "integer", "compiled"]
 CalibrationKind = Literal["images", "npy", "npz"]
 
 IMAGE_RANK = 4  # [batch, height, width, channels]
@@ -44,11 +46,16 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """The trained network: its format, the path it is staged at, and its files sorted by that path."""
+    """The trained network: its format, the path it is staged at, and its files sorted by that path.
+
+    `state` says how far it is on its way to a DLPU: `quantization-aware` was trained with ranges in its graph,
+    `integer` is quantized, `compiled` is what an SoC's own compiler made and can only be packaged.
+    """
 
     format: ResolvedFormat
     staged: str
     files: tuple[SourceFile, ...]
+    state: ModelState = "float"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +115,7 @@ class Project:
 
     `labels` are without line ends, in file order. `inputs` are the manifest's, or those the model itself names
     where the manifest has none; empty where neither says anything before the import. `app` is the ACAP application of
-    the project's own, where an `.eap` is asked for.
+    the project's own, where an `.eap` is asked for. `toolchains` are empty until `dlpubuild.plan.toolchains` pins them.
     """
 
     manifest: Manifest
@@ -121,4 +128,4 @@ class Project:
     app: AppFolder | None = None
     calibration: CalibrationSource | None
     targets: tuple[Target, ...]
-    toolchains: Mapping[str, ToolchainPin]
+    toolchains: Mapping[str, ToolchainPin] = field(default_factory=lambda: MappingProxyType({}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from dlpubuild.errors import ErrorCode, ToolchainError
+from dlpubuild.errors import ErrorCode
 from dlpubuild.manifest.wording import did_you_mean, in_a_row, nearest_value
 from dlpubuild.project.app import resolve_app
 from dlpubuild.project.calibration import CalibrationRequest, resolve_calibration
@@ -23,13 +23,12 @@ from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
 from dlpubuild.targets.model import COMPILER_DEFAULTS, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from dlpubuild.manifest.model import Manifest, TargetSection
     from dlpubuild.project.faults import Memo
     from dlpubuild.project.paths import ProjectPaths
     from dlpubuild.targets.model import CompilerOption, Soc
-    from dlpubuild.toolchains.pins import ToolchainPin
 
 
 def resolve_project(
@@ -38,13 +37,13 @@ def resolve_project(
     *,
     selected: Sequence[str],
     memo: Memo,
-    pin_of: Callable[[str], ToolchainPin],
     every_image: bool = False,
 ) -> Project:
     """Return the project that `manifest` describes, with the targets named in `selected`, in manifest order.
 
+    Its toolchains are not pinned: `dlpubuild.plan.toolchains` finds out which ones its steps use.
+
     Args:
-        pin_of: returns the pin of a toolchain by its name, or raises a ToolchainError.
         every_image: decode every calibration image, not only those picked (`dlpubuild check`).
 
     Raises:
@@ -55,7 +54,6 @@ def resolve_project(
     paths = project_paths(manifest.folder, manifest.project.allow_outside)
     sections = [section for section in manifest.targets if section.soc in selected]
     targets = [target for section in sections if (target := _target(faults, section, socs)) is not None]
-    toolchains = _toolchains(faults, targets, pin_of)
     resolved = resolve_model(faults, paths, memo)
     signature = resolved[1] if resolved else KnownSignature()
     inputs = settle_inputs(faults, signature)
@@ -63,7 +61,6 @@ def resolve_project(
     labels = _labels(faults, paths, signature)
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)
-    _refuse_what_comes_later(faults, toolchains)
     calibration = None
     if _needs_calibration(faults, targets) or every_image:
         section = manifest.calibration
@@ -86,7 +83,6 @@ def resolve_project(
         app=app,
         calibration=calibration,
         targets=tuple(targets),
-        toolchains=toolchains,
     )
 
 
@@ -168,24 +164,6 @@ def _allowed(faults: Faults, path: str, value: str, allowed: Sequence[str], soc:
         )
 
 
-def _toolchains(
-    faults: Faults, targets: Sequence[Target], pin_of: Callable[[str], ToolchainPin]
-) -> Mapping[str, ToolchainPin]:
-    pins: dict[str, ToolchainPin] = {}
-    refused: set[str] = set()
-    for target in targets:
-        for name in target.toolchains:
-            known = name in target.soc.allowed_toolchain or name in target.soc.further_toolchains
-            if name in pins or name in refused or not known:
-                continue
-            try:
-                pins[name] = pin_of(name)
-            except ToolchainError as error:
-                refused.add(name)
-                faults.add(error.code, f"target.{target.name}", error.message, error.hint)
-    return MappingProxyType(pins)
-
-
 def _labels(faults: Faults, paths: ProjectPaths, signature: KnownSignature) -> tuple[str, ...] | None:
     name = faults.manifest.model.labels
     data = _read(faults, paths, name, LABELS_KEY)
@@ -216,27 +194,6 @@ def _read(faults: Faults, paths: ProjectPaths, name: str | None, key: str) -> by
     except OSError as error:
         faults.add(ErrorCode.PATH_KIND, key, f'"{name}" cannot be read: {error.strerror or error}')
     return None
-
-
-def _refuse_what_comes_later(faults: Faults, toolchains: Mapping[str, ToolchainPin]) -> None:
-    for section in faults.manifest.toolchains:
-        pin = toolchains.get(section.name)
-        if pin is None:
-            continue
-        if section.path is not None and pin.own_programs is None:
-            faults.add(
-                ErrorCode.TOOLCHAIN,
-                f"toolchain.{section.name}.path",
-                "a toolchain installed in a folder needs the local executor",
-                "use --executor local, or name a container image",
-            )
-        elif section.image is not None and pin.image is None:
-            faults.add(
-                ErrorCode.TOOLCHAIN,
-                f"toolchain.{section.name}.image",
-                "a container image needs a container engine, and this command uses none",
-                "use --executor docker (dlpubuild doctor says which engine answers), or remove this table",
-            )
 
 
 def _needs_calibration(faults: Faults, targets: Sequence[Target]) -> bool:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.engine.bind import params_json
 from dlpubuild.engine.export import command_line, folder_name
-from dlpubuild.plan.model import FilesInput
+from dlpubuild.plan.model import FilesInput, ProjectModel
 from dlpubuild.report.text import Paint, columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dlpubuild.engine.status import StepStatus
-    from dlpubuild.plan.model import OutputInput, Plan, Step
+    from dlpubuild.plan.model import OutputInput, OutputOf, Plan, Step
 
     Statuses = Mapping[str, StepStatus]
 
@@ -58,13 +58,19 @@ def plan_json(plan: Plan, statuses: Statuses) -> str:
                 "soc": planned.target.name,
                 "quantization": planned.target.quantization,
                 "io": planned.target.io,
-                "result": {"step": planned.result.step, "path": planned.result.path},
+                "result": _made_json(planned.result),
                 "steps": list(planned.steps),
             }
             for planned in plan.targets
         ],
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _made_json(made: OutputOf | ProjectModel) -> dict[str, str]:
+    if isinstance(made, ProjectModel):
+        return {"file": made.file.name, "sha256": made.file.digest.hash}
+    return {"step": made.step, "path": made.path}
 
 
 def _step_json(step: Step, status: StepStatus) -> dict[str, Any]:
@@ -100,7 +106,7 @@ def plan_mermaid(plan: Plan, statuses: Statuses) -> str:
     titles = {p.target.name: p.target.soc.title.replace('"', "#quot;") for p in plan.targets}
     lines += [f'  t_{_identifier(name)}(["{title}"])' for name, title in titles.items()]
     lines += [f"  s_{key} --> {_node(step)}" for step in plan.steps for key in step.needs]
-    lines += [f"  s_{p.result.step} --> t_{_identifier(p.target.name)}" for p in plan.targets]
+    lines += [f"  {_made_by(p.result)} --> t_{_identifier(p.target.name)}" for p in plan.targets]
     lines += [f"  style {_node(s)} fill:{_COLORS[str(statuses[s.key].state)]},color:#000" for s in plan.steps]
     return "\n".join(lines) + "\n"
 
@@ -114,12 +120,17 @@ def plan_dot(plan: Plan, statuses: Statuses) -> str:
     titles = {p.target.name: p.target.soc.title.replace("\\", "\\\\").replace('"', '\\"') for p in plan.targets}
     lines += [f'  t_{_identifier(name)} [label="{title}", shape=oval];' for name, title in titles.items()]
     lines += [f"  s_{key} -> {_node(step)};" for step in plan.steps for key in step.needs]
-    lines += [f"  s_{p.result.step} -> t_{_identifier(p.target.name)};" for p in plan.targets]
+    lines += [f"  {_made_by(p.result)} -> t_{_identifier(p.target.name)};" for p in plan.targets]
     return "\n".join([*lines, "}"]) + "\n"
 
 
 def _node(step: Step) -> str:
     return f"s_{step.key}"
+
+
+def _made_by(made: OutputOf | ProjectModel) -> str:
+    """The node that a target comes from: a step, or the project's model, whose node needs no more than its name."""
+    return "model" if isinstance(made, ProjectModel) else f"s_{made.step}"
 
 
 def _identifier(name: str) -> str:
@@ -143,9 +154,14 @@ def plan_shell(plan: Plan) -> str:
     for step in plan.steps:
         lines += ["", f"# {step.name}: {step.title}", *_shell_step(step, folders)]
     for planned in plan.targets:
-        made = f"{folders[planned.result.step]}/{shlex.quote(planned.result.path)}"
-        lines += ["", f"echo {shlex.quote(planned.target.name + ':')} {made}"]
+        lines += ["", f"echo {shlex.quote(planned.target.name + ':')} {_made_path(planned.result, folders)}"]
     return "\n".join(lines) + "\n"
+
+
+def _made_path(made: OutputOf | ProjectModel, folders: Mapping[str, str]) -> str:
+    if isinstance(made, ProjectModel):
+        return shlex.quote(str(made.file.path))
+    return f"{folders[made.step]}/{shlex.quote(made.path)}"
 
 
 def _shell_step(step: Step, folders: Mapping[str, str]) -> list[str]:

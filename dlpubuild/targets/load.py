@@ -150,7 +150,6 @@ def _soc(name: str, folder: Path, document: Mapping[str, Any], search_path: tupl
         gate=GateRules(integer_only=gate["integer-only"], static_shapes=gate["static-shapes"], batch=gate.get("batch")),
         folder=folder,
         search_path=search_path,
-        further_toolchains=tuple(document.get("further-toolchains", ())),
     )
 
 

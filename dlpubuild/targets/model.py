@@ -48,8 +48,7 @@ class Soc:
 
     `default_io` maps a quantization to the type of inputs and outputs; the key `""` is the value for all others.
     `not_yet` says what is missing before the SoC can be built, and is empty where it can. `search_path` lists the
-    template folders from which its step template may include files, nearest first. `further_toolchains` are used
-    besides the one that a manifest chooses.
+    template folders from which its step template may include files, nearest first.
     """
 
     name: str
@@ -68,7 +67,6 @@ class Soc:
     gate: GateRules
     folder: Path
     search_path: tuple[Path, ...]
-    further_toolchains: tuple[str, ...] = ()
 
     @property
     def can_be_built(self) -> bool:
@@ -95,11 +93,6 @@ class Target:
     activations: ActivationPrecision
     compiler: Mapping[str, CompilerOption] = field(default_factory=lambda: COMPILER_DEFAULTS)
     min_mapped: float | None = None
-
-    @property
-    def toolchains(self) -> tuple[str, ...]:
-        """Every toolchain that its steps may use."""
-        return (self.toolchain, *self.soc.further_toolchains)
 
     @property
     def name(self) -> str:

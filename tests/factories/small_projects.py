@@ -15,6 +15,7 @@ import pytest
 
 from dlpubuild.errors import ErrorCode, ManifestError
 from dlpubuild.manifest.load import load_manifest
+from dlpubuild.plan.toolchains import pin_toolchains, toolchains_named
 from dlpubuild.project.resolve import resolve_project
 from dlpubuild.resources import templates_dir
 from dlpubuild.targets.load import load_socs
@@ -24,7 +25,7 @@ from tests.factories.image_factory import image_bytes
 from tests.factories.model_factory import classifier, keras_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dlpubuild.errors import Problem
     from dlpubuild.project.faults import Memo
@@ -86,14 +87,22 @@ def resolve(manifest: Path, *, memo: Memo | None = None, every_image: bool = Fal
     folders = [templates_dir()]
     if loaded.project.templates is not None:
         folders.append(loaded.folder / loaded.project.templates)
-    return resolve_project(
+    project = resolve_project(
         loaded,
         load_socs(folders, trusted=templates_dir()),
         selected=[target.soc for target in loaded.targets],
         memo=memo or MemoryMemo(),
-        pin_of=load_linux_pin,
         every_image=every_image,
     )
+    return with_toolchains(project)
+
+
+def with_toolchains(project: Project, pin_of: Callable[[str], ToolchainPin] = load_linux_pin) -> Project:
+    """Return the project with the toolchains of its targets; raises what is missing."""
+    found = pin_toolchains(project, toolchains_named(project), pin_of)
+    for error in found.missing.values():
+        raise error
+    return found.project
 
 
 def pinned(project: Project) -> Project:

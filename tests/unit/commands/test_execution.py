@@ -12,15 +12,13 @@ import pytest
 
 from dlpubuild import __version__
 from dlpubuild.commands.containers import find_images, tool_image
-from dlpubuild.commands.execution import LimitOptions, choose_execution, toolchains_in_use, wanted_limits
+from dlpubuild.commands.execution import LimitOptions, choose_execution, wanted_limits
 from dlpubuild.commands.wiring import Host, read_host
 from dlpubuild.errors import EngineMissingError, ErrorCode, ExitCode, ToolchainError, UsageError
 from dlpubuild.executors.docker.limits import Limits
 from dlpubuild.manifest.load import load_manifest
 from dlpubuild.manifest.model import LimitsSection
 from dlpubuild.project.lock import LockedImage, Pins
-from dlpubuild.resources import templates_dir
-from dlpubuild.targets.load import load_socs
 from dlpubuild.toolchains.pins import load_pin
 from tests.doubles.engine import EngineDouble, engine_double, healthy, reply
 from tests.factories.small_projects import write_project
@@ -102,14 +100,14 @@ def test_auto_does_not_pass_over_an_image_of_the_projects_own(tmp_path: Path) ->
 
 def test_docker_where_nobody_answers_is_an_error(manifest: Manifest) -> None:
     with pytest.raises(EngineMissingError) as caught:
-        choose_execution(host_of(None), "docker", manifest, NAMES)
+        choose_execution(host_of(None), "docker", manifest, NAMES).pin_of("tf2")
     assert caught.value.code is ErrorCode.ENGINE
 
 
 @pytest.mark.parametrize(("lock_sha256", "word"), [("d" * 64, "another lock"), (None, "not made by")])
 def test_an_image_that_holds_something_else_is_refused(manifest: Manifest, lock_sha256: str | None, word: str) -> None:
     with engine_double(engine(tf2=image(lock_sha256))) as double, pytest.raises(ToolchainError) as caught:
-        choose_execution(host_of(double), "docker", manifest, NAMES)
+        choose_execution(host_of(double), "docker", manifest, NAMES).pin_of("tf2")
     assert caught.value.code is ErrorCode.IMAGE_MISMATCH
     assert word in caught.value.message
 
@@ -153,7 +151,7 @@ def test_an_image_is_asked_for_once(manifest: Manifest, with_image: EngineDouble
 @pytest.mark.parametrize("answer", [reply(b"<html>"), reply([1]), reply({}), reply(b"", status="500 Oops")])
 def test_an_answer_that_no_engine_gives_is_told(manifest: Manifest, answer: bytes) -> None:
     with engine_double(engine(tf2=answer)) as double, pytest.raises(EngineMissingError) as caught:
-        choose_execution(host_of(double), "docker", manifest, NAMES)
+        choose_execution(host_of(double), "docker", manifest, NAMES).pin_of("tf2")
     assert double.address.url in caught.value.message
 
 
@@ -163,12 +161,9 @@ def test_other_executors_are_refused(manifest: Manifest, name: str, error: type[
         choose_execution(host_of(None), name, manifest, NAMES)
 
 
-def test_toolchains_in_use_are_those_of_the_selected_targets_that_can_be_built(tmp_path: Path) -> None:
-    socs = load_socs([templates_dir()], trusted=templates_dir())
-    toml = '[calibration]\ndata = "data"\n[target.artpec8]\n[target.cpu]\ntoolchain = "tf1"\n[target.cv25]\n'
-    manifest = load_manifest(write_project(tmp_path, toml))
-    assert toolchains_in_use(manifest, socs, ["artpec8", "cpu", "cv25"]) == ("tf2",)
-    assert toolchains_in_use(manifest, socs, ["cpu"]) == (), "a value that is not allowed is told later, with its place"
+def test_no_engine_is_asked_where_nothing_has_to_run(manifest: Manifest, with_image: EngineDouble) -> None:
+    assert choose_execution(host_of(with_image), "auto", manifest, ()).name == "local"
+    assert with_image.asked == []
 
 
 def test_options_go_before_the_manifests_limits() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dlpubuild.manifest.load import load_manifest
-from dlpubuild.plan.model import FilesInput, Plan, Step
+from dlpubuild.plan.model import FilesInput, OutputOf, Plan, Step
 from dlpubuild.plan.planner import plan_build, render_checked
 from dlpubuild.project.model import Project
 from dlpubuild.project.resolve import resolve_project
@@ -22,7 +22,7 @@ from dlpubuild.targets.model import Soc
 from tests.doubles.memo import MemoryMemo
 from tests.factories.image_factory import image_bytes
 from tests.factories.model_factory import classifier, keras_archive
-from tests.factories.small_projects import CALIBRATION, PIN, load_linux_pin, pinned, resolve, write_project
+from tests.factories.small_projects import CALIBRATION, PIN, pinned, resolve, with_toolchains, write_project
 
 ALL = '[target.artpec8]\n[target.artpec9]\n[target.cpu]\nquantization = "int8"\n'
 
@@ -196,7 +196,7 @@ def test_a_key_is_a_digest_over_all_that_a_step_is_made_of(
 def test_only_selected_targets_are_planned(tmp_path: Path) -> None:
     manifest = load_manifest(write_project(tmp_path, CALIBRATION + ALL))
     socs = load_socs([templates_dir()], trusted=templates_dir())
-    project = resolve_project(manifest, socs, selected=["artpec9"], memo=MemoryMemo(), pin_of=load_linux_pin)
+    project = with_toolchains(resolve_project(manifest, socs, selected=["artpec9"], memo=MemoryMemo()))
     assert [step.name for step in plan_build(project).steps] == ["import", "calibrate", "quantize"]
 
 
@@ -223,4 +223,5 @@ def test_modules_travel_beside_their_script(tmp_path: Path) -> None:
     ]
     (target,) = plan.targets
     assert target.compiled is not None
+    assert isinstance(target.compiled.source, OutputOf)
     assert (plan.step(target.compiled.source.step).id, target.compiled.step) == ("quantize", step.key)

@@ -171,7 +171,7 @@ def test_the_tools_own_parts_can_be_included(own: Soc) -> None:
     template = 'schema = 1\n{% include "_integer.toml.j2" %}'
     context = {
         "target": {"toolchain": "tf2", "per_channel": True, "io": "int8"},
-        "model": {"format": "keras", "staged": "in/model.keras", "inputs": [], "outputs": []},
+        "model": {"format": "keras", "state": "float", "staged": "in/model.keras", "inputs": [], "outputs": []},
         "calibration": {"inputs": [], "data": {}},
     }
     assert [step["id"] for step in rendered(own, template, **context)["step"]] == ["import", "calibrate", "quantize"]

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dlpubuild.errors import ErrorCode, ManifestError
+from dlpubuild.errors import ErrorCode, ExitCode, ManifestError
 from dlpubuild.manifest.load import load_manifest
+from dlpubuild.plan.toolchains import pin_toolchains, toolchains_named
 from dlpubuild.project.resolve import notes_on, resolve_project
 from dlpubuild.resources import templates_dir
 from dlpubuild.targets.load import load_socs
-from dlpubuild.toolchains.pins import ImagePin, load_pin
+from dlpubuild.toolchains.pins import ImagePin, ToolchainPin, load_pin
 from tests.doubles.memo import MemoryMemo
 from tests.factories.small_projects import (
     CALIBRATION,
@@ -23,6 +24,7 @@ from tests.factories.small_projects import (
     load_linux_pin,
     problems,
     resolve,
+    with_toolchains,
     write_project,
 )
 
@@ -60,7 +62,7 @@ def test_targets_are_those_selected_in_the_order_of_the_manifest(tmp_path: Path)
     manifest = load_manifest(
         write_project(tmp_path, CALIBRATION + "[target.cpu]\n[target.artpec9]\n[target.artpec8]\n")
     )
-    project = resolve_project(manifest, SOCS, selected=["artpec8", "cpu"], memo=MemoryMemo(), pin_of=load_linux_pin)
+    project = resolve_project(manifest, SOCS, selected=["artpec8", "cpu"], memo=MemoryMemo())
     assert [target.name for target in project.targets] == ["cpu", "artpec8"]
 
 
@@ -82,9 +84,7 @@ def test_a_soc_that_cannot_be_built_yet_is_refused_and_says_what_is_missing(tmp_
 def test_a_soc_that_is_not_known_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     manifest = load_manifest(write_project(tmp_path, CALIBRATION + "[target.artpec8]\n"))
     with pytest.raises(ManifestError) as caught:
-        resolve_project(
-            manifest, {"artpec9": SOCS["artpec9"]}, selected=["artpec8"], memo=MemoryMemo(), pin_of=load_linux_pin
-        )
+        resolve_project(manifest, {"artpec9": SOCS["artpec9"]}, selected=["artpec8"], memo=MemoryMemo())
     (problem,) = caught.value.problems
     assert (problem.code, problem.path) == (ErrorCode.UNKNOWN_VALUE, "target.artpec8")
     assert 'did you mean "artpec9"?' in problem.message
@@ -111,21 +111,25 @@ def test_an_image_of_the_users_own_is_the_toolchain_where_an_engine_is_used(tmp_
     reference = f"r.example/tf2@sha256:{'a' * 64}"
     manifest = load_manifest(write_project(tmp_path, f'[target.cpu]\n[toolchain.tf2]\nimage = "{reference}"\n'))
     own = replace(load_linux_pin("tf2"), image=ImagePin(reference=reference, is_own=True))
-    project = resolve_project(manifest, SOCS, selected=["cpu"], memo=MemoryMemo(), pin_of=lambda _: own)
+    project = with_toolchains(resolve_project(manifest, SOCS, selected=["cpu"], memo=MemoryMemo()), lambda _: own)
     assert dict(project.toolchains["tf2"].platform)["container-image"] == f"docker://{reference}"
 
 
-def test_a_machine_without_a_locked_toolchain_is_told_once(tmp_path: Path) -> None:
-    manifest = load_manifest(write_project(tmp_path, CALIBRATION + "[target.cpu]\n[target.artpec8]\n"))
-    with pytest.raises(ManifestError) as caught:
-        resolve_project(
-            manifest,
-            SOCS,
-            selected=["cpu", "artpec8"],
-            memo=MemoryMemo(),
-            pin_of=lambda name: load_pin(name, machine="riscv64", system="plan9"),
-        )
-    assert [(each.code, each.path) for each in caught.value.problems] == [(ErrorCode.TOOLCHAIN, "target.cpu")]
+def test_a_target_without_its_toolchain_is_set_aside_with_the_reason(tmp_path: Path) -> None:
+    manifest = load_manifest(write_project(tmp_path, CALIBRATION + "[target.cpu]\n[target.artpec7]\n"))
+    project = resolve_project(manifest, SOCS, selected=["cpu", "artpec7"], memo=MemoryMemo())
+
+    def pin_of(name: str) -> ToolchainPin:
+        if name == "edgetpu":
+            return load_pin(name, machine="riscv64", system="plan9")
+        return load_linux_pin(name)
+
+    found = pin_toolchains(project, toolchains_named(project), pin_of)
+    assert [target.name for target in found.project.targets] == ["cpu"]
+    assert tuple(found.project.toolchains) == ("tf2",)
+    (error,) = found.missing.values()
+    assert error.exit_code is ExitCode.TOOLCHAIN_MISSING
+    assert error.location == manifest.locate("target.artpec7")
 
 
 def test_an_integer_target_of_the_projects_own_needs_calibration(tmp_path: Path) -> None:
@@ -133,7 +137,7 @@ def test_an_integer_target_of_the_projects_own_needs_calibration(tmp_path: Path)
     (target,) = manifest.targets
     integer = replace(manifest, targets=(replace(target, quantization="int8"),))
     with pytest.raises(ManifestError) as caught:
-        resolve_project(integer, SOCS, selected=["cpu"], memo=MemoryMemo(), pin_of=load_linux_pin)
+        resolve_project(integer, SOCS, selected=["cpu"], memo=MemoryMemo())
     assert [(each.code, each.path) for each in caught.value.problems] == [(ErrorCode.MISSING_KEY, "target.cpu")]
 
 
@@ -226,7 +230,7 @@ def test_any_text_as_a_path_is_found_or_a_fault_of_the_manifest(place: Path, tex
         replace(manifest, project=replace(manifest.project, license_file=text, allow_outside=(text,))),
     ):
         with pytest.raises(ManifestError) as caught:
-            resolve_project(changed, SOCS, selected=["artpec8"], memo=MemoryMemo(), pin_of=load_linux_pin)
+            resolve_project(changed, SOCS, selected=["artpec8"], memo=MemoryMemo())
         for problem in caught.value.problems:
             assert problem.location.line
             assert problem.message
