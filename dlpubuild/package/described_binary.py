@@ -1,4 +1,4 @@
-"""What a package says of a model that only the SoC's own runtime can read: a `.bin` for CV25 or CV75.
+"""What a package says of a model that only the SoC's own runtime can read: a `.bin` for CV25.
 
 In: the inputs and outputs of the model that it was compiled from, and how the accelerator lays rows out in memory. Out:
 a `ModelDescription`, as `describe_tflite` makes one of a `.tflite`. The file itself is not looked at: its format is not

@@ -1,4 +1,4 @@
-"""What the `README.md` of a package says of tensors whose rows are padded in memory, as those of CV25 and CV75 are.
+"""What the `README.md` of a package says of tensors whose rows are padded in memory, as those of CV25 are.
 
 In: a `ModelDescription`. Out: lines of Markdown; none for a model whose tensors lie in memory without gaps.
 """
