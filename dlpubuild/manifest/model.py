@@ -56,9 +56,10 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOutput:
-    """`[[model.output]]`: one output, by the name the model gives it."""
+    """`[[model.output]]`: one output, by the name the model gives it; `shape` is for a model that does not say it."""
 
     name: str
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

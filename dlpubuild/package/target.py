@@ -31,6 +31,7 @@ from dlpubuild.project.labels import check_label_count
 from dlpubuild.project.model import KnownTensor
 from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
 from dlpubuild.targets.mapping import hold_against_share, mapping_notes
+from dlpubuild.tflite.facts import EDGETPU_OPERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,15 +180,16 @@ def _write(request: PackageRequest, model: TfliteModel, out_dir: Path) -> Writte
     return write_bundle(BundleSpec(request=request, model=describe_tflite(model, summarise(model))), out_dir)
 
 
-def model_needs(target: Target) -> ModelNeeds:
-    """Return what a built model must be for `target`."""
+def model_needs(target: Target, *, is_compiled: bool = False) -> ModelNeeds:
+    """Return what a built model must be for `target`; `is_compiled` where the project brings what a compiler made."""
     return ModelNeeds(
         quantization=target.weight_scheme,
         input_type=target.io,
-        output_type=target.io,
+        output_type=target.output_io or target.io,
         integer_only=target.soc.gate.integer_only or target.is_integer,
         static_shapes=target.soc.gate.static_shapes,
         batch=target.soc.gate.batch,
+        compiled_operator=EDGETPU_OPERATOR if is_compiled else None,
     )
 
 
@@ -198,7 +200,7 @@ def hold_against_needs(project: Project, target: Target, model: TfliteModel) -> 
         GateError: what is in the file is not what the SoC needs; every fault is named.
         ManifestError: the labels do not fit the model's outputs.
     """
-    findings = gate_findings(model, model_needs(target))
+    findings = gate_findings(model, model_needs(target, is_compiled=project.model.state == "compiled"))
     raise_for_findings(findings, soc=target.name, file=_file_of(target))
     outputs = [KnownTensor(name=model.public_name(tensor), shape=tensor.shape) for tensor in model.outputs]
     check_label_count(project.manifest, project.labels, outputs)
@@ -237,7 +239,7 @@ def _digest(memo: Memo, path: Path) -> Digest:
 def _passed_key(project: Project, target: Target, built: BuiltModel) -> str:
     """All that decides whether a model passes, this version of the rules included."""
     labels = len(project.labels) if project.labels is not None else -1
-    text = f"{__version__}\n{built}\n{model_needs(target)}\n{target.min_mapped}\n{labels}"
+    text = f"{__version__}\n{built}\n{model_needs(target)}\n{project.model.state}\n{target.min_mapped}\n{labels}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -25,6 +25,7 @@ from dlpubuild.plan.model import (
     Step,
 )
 from dlpubuild.plan.render import render_steps
+from dlpubuild.project.ways_in import is_as_declared
 from dlpubuild.resources import steps_dir, templates_dir
 from dlpubuild.targets.load import STEPS_TEMPLATE
 
@@ -127,6 +128,7 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "format": project.model.format,
             "state": project.model.state,
             "staged": project.model.staged,
+            "as_is": project.model.is_ready or is_as_declared(project.model, project.signature, project.manifest),
             "inputs": [_input_shape(each) for each in project.inputs],
             "outputs": [each.name for each in project.manifest.model.outputs],
         },

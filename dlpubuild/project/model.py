@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from dlpubuild.manifest.model import Manifest, ModelInput
     from dlpubuild.project.app_folder import AppFolder
     from dlpubuild.targets.model import Target
+    from dlpubuild.tflite.facts import QuantizationLabel
     from dlpubuild.toolchains.pins import ToolchainPin
 
+# `compiled` is a `.bin`; a compiled `.tflite` is a `.tflite`.
 ResolvedFormat = Literal["saved-model", "keras", "frozen-graph", "onnx", "tflite", "compiled"]
-ModelState = Literal["float", "quantization-aware", "integer", "compiled"]
+ModelState = Literal["float", "quantization-aware", "weight-only", "integer", "compiled"]
 CalibrationKind = Literal["images", "npy", "npz"]
 
 IMAGE_RANK = 4  # [batch, height, width, channels]
+_READY = frozenset({"weight-only", "integer", "compiled"})
 _USUAL_PIXELS = 224
 _USUAL_CHANNELS = 3
 
@@ -49,13 +52,20 @@ class ModelSource:
     """The trained network: its format, the path it is staged at, and its files sorted by that path.
 
     `state` says how far it is on its way to a DLPU: `quantization-aware` was trained with ranges in its graph,
-    `integer` is quantized, `compiled` is what an SoC's own compiler made and can only be packaged.
+    `weight-only` has smaller weights and computes in float, `integer` is quantized, `compiled` is what an SoC's own
+    compiler made and can only be packaged. `quantization` is what a ready `.tflite` has, None of other formats.
     """
 
     format: ResolvedFormat
     staged: str
     files: tuple[SourceFile, ...]
     state: ModelState = "float"
+    quantization: QuantizationLabel | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """True where nothing is left to convert: the file is packaged as it is, or only compiled."""
+        return self.state in _READY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +91,13 @@ class CalibrationSource:
 class KnownTensor:
     """An input or output as far as it is known before the model is converted.
 
-    `shape` has -1 for a dynamic dimension, and is None where not even the rank is known.
+    `shape` has -1 for a dynamic dimension, and is None where not even the rank is known. `dtype`, in NumPy's words, is
+    None where nobody looked for it.
     """
 
     name: str
     shape: tuple[int, ...] | None
+    dtype: str | None = None
 
     @property
     def is_dynamic(self) -> bool:
@@ -107,6 +119,15 @@ class KnownSignature:
 
     inputs: tuple[KnownTensor, ...] = ()
     outputs: tuple[KnownTensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReading:
+    """What was read in a model file: its signature, and `state` and `quantization` as `ModelSource` has them."""
+
+    signature: KnownSignature
+    state: ModelState = "float"
+    quantization: QuantizationLabel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from dlpubuild.project.labels import label_count_message, parse_labels
 from dlpubuild.project.model import KnownSignature, Project
 from dlpubuild.project.model_source import resolve_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
+from dlpubuild.project.ways_in import fit_targets, needs_calibration
 from dlpubuild.targets.model import COMPILER_DEFAULTS, Target
 
 if TYPE_CHECKING:
@@ -56,13 +57,16 @@ def resolve_project(
     targets = [target for section in sections if (target := _target(faults, section, socs)) is not None]
     resolved = resolve_model(faults, paths, memo)
     signature = resolved[1] if resolved else KnownSignature()
+    if resolved is not None:
+        targets = fit_targets(faults, resolved[0], signature, targets)
     inputs = settle_inputs(faults, signature)
     check_outputs(faults, signature)
     labels = _labels(faults, paths, signature)
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)
     calibration = None
-    if _needs_calibration(faults, targets) or every_image:
+    calibrates = resolved is None or needs_calibration(resolved[0])
+    if (calibrates and _needs_calibration(faults, targets)) or every_image:
         section = manifest.calibration
         if section is not None:
             request = CalibrationRequest(
