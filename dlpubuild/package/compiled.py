@@ -29,12 +29,14 @@ class BuiltModel:
     """Digests of what the steps of a target left.
 
     `model` is the file that the camera loads. Where a compiler made it, `source` is what it was made from, and `record`
-    the record of the step that ran the compiler.
+    the record of the step that ran the compiler; `binary_record` is that instead where only the camera can read the
+    model.
     """
 
     model: Digest
     source: Digest | None = None
     record: Digest | None = None
+    binary_record: Digest | None = None
 
     @property
     def readable(self) -> Digest:
