@@ -104,7 +104,8 @@ class PlannedTarget:
 
     `compiled` is set where that is the output of a compiler; `binary` instead where only the camera can read it.
     `toolchain` is what converted the model: the one of the step that made what a compiler took, else of the one that
-    made the result; None where no step did.
+    made the result; None where no step did. `checked` is the key of the step whose record says what an integer model
+    makes of a few samples.
     """
 
     target: Target
@@ -113,6 +114,7 @@ class PlannedTarget:
     compiled: Compiled | None = None
     binary: Binary | None = None
     toolchain: ToolchainPin | None = None
+    checked: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

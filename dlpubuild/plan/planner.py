@@ -26,6 +26,7 @@ from dlpubuild.plan.model import (
     Step,
 )
 from dlpubuild.plan.render import render_steps
+from dlpubuild.project.external_weights import onnx_file
 from dlpubuild.project.ways_in import is_as_declared
 from dlpubuild.resources import steps_dir, templates_dir
 from dlpubuild.targets.load import STEPS_TEMPLATE
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlpubuild.manifest.model import ModelInput
+    from dlpubuild.project.layout import OnnxInput
     from dlpubuild.project.model import CalibrationSource, Project
     from dlpubuild.targets.model import Soc, Target
     from dlpubuild.toolchains.pins import ToolchainPin
@@ -83,6 +85,7 @@ def plan_build(
                 toolchain=_converter(document, own, target)
                 if binary is not None
                 else _toolchain_of(result if compiled is None else compiled.source, own),
+                checked=_checked(document, own, target),
                 steps=tuple(dict.fromkeys(step.key for step in own.values())),
             )
         )
@@ -118,6 +121,16 @@ def _converter(document: Mapping[str, Any], own: Mapping[str, Step], target: Tar
     if reference == _MODEL:
         return own[document["binary"]["by"]].toolchain
     return _toolchain_of(_output_of(reference, own, target), own)
+
+
+def _checked(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> str | None:
+    """Return the key of the step that measured the integer model, where the template names one."""
+    table = document.get("checked")
+    if table is None:
+        return None
+    if table["by"] not in own:
+        raise _template_error(target, f'the model is measured by step "{table["by"]}", which is not there')
+    return own[table["by"]].key
 
 
 def _made(project: Project, reference: str, own: Mapping[str, Step], target: Target) -> OutputOf | ProjectModel:
@@ -157,6 +170,9 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "staged": project.model.staged,
             "as_is": project.model.is_ready or is_as_declared(project.model, project.signature, project.manifest),
             "inputs": [_input_shape(each) for each in project.inputs],
+            "onnx_file": onnx_file(project.model),
+            "onnx_inputs": [_onnx_input(each) for each in project.onnx_inputs],
+            "normalised": [_normalisation(each) for each in project.inputs],
             "outputs": [each.name for each in project.manifest.model.outputs],
         },
     }
@@ -173,8 +189,17 @@ def _input_shape(each: ModelInput) -> dict[str, Any]:
     return {"name": each.name} | ({"shape": list(each.shape)} if each.shape is not None else {})
 
 
+def _onnx_input(each: OnnxInput) -> dict[str, Any]:
+    shape = {"shape": list(each.shape)} if each.shape is not None else {}
+    return {"name": each.name, "layout": each.layout} | shape
+
+
 def _preprocessing(each: ModelInput, resize: str) -> dict[str, Any]:
-    result = {**_input_shape(each), "color": each.color, "resize": resize}
+    return {**_normalisation(each), "color": each.color, "resize": resize}
+
+
+def _normalisation(each: ModelInput) -> dict[str, Any]:
+    result = _input_shape(each)
     if each.mean is not None:
         result["mean"] = list(each.mean)
     if each.std is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dlpubuild.cas.digest import Digest
     from dlpubuild.manifest.model import Manifest, ModelInput
     from dlpubuild.project.app_folder import AppFolder
+    from dlpubuild.project.layout import OnnxInput
     from dlpubuild.targets.model import Target
     from dlpubuild.tflite.facts import QuantizationLabel
     from dlpubuild.toolchains.pins import ToolchainPin
@@ -108,7 +109,8 @@ class KnownTensor:
         """Return the shape with batch 1 and the commonest sizes for what is dynamic: 224 pixels, 3 channels."""
         shape = self.shape or (-1,) * IMAGE_RANK
         usual = [_USUAL_PIXELS] * len(shape)
-        if len(shape) == IMAGE_RANK:
+        # Of an ONNX model the channels may come first.
+        if len(shape) == IMAGE_RANK and shape[1] not in (1, _USUAL_CHANNELS):
             usual[-1] = _USUAL_CHANNELS
         return (1, *(size if size > 0 else guess for size, guess in zip(shape[1:], usual[1:], strict=True)))
 
@@ -123,11 +125,15 @@ class KnownSignature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReading:
-    """What was read in a model file: its signature, and `state` and `quantization` as `ModelSource` has them."""
+    """What was read in a model file: its signature, and `state` and `quantization` as `ModelSource` has them.
+
+    `external` are files that hold weights, relative to the model's folder.
+    """
 
     signature: KnownSignature
     state: ModelState = "float"
     quantization: QuantizationLabel | None = None
+    external: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +141,10 @@ class Project:
     """Everything a plan is made from.
 
     `labels` are without line ends, in file order. `inputs` are the manifest's, or those the model itself names
-    where the manifest has none; empty where neither says anything before the import. `app` is the ACAP application of
-    the project's own, where an `.eap` is asked for. `toolchains` are empty until `dlpubuild.plan.toolchains` pins them.
+    where the manifest has none; empty where neither says anything before the import. Images in them are NHWC,
+    whatever the model file has; `onnx_inputs` are those of an ONNX file as they are there, empty for other formats.
+    `app` is the ACAP application of the project's own, where an `.eap` is asked for. `toolchains` are empty until
+    `dlpubuild.plan.toolchains` pins them.
     """
 
     manifest: Manifest
@@ -144,6 +152,7 @@ class Project:
     model: ModelSource
     signature: KnownSignature
     inputs: tuple[ModelInput, ...]
+    onnx_inputs: tuple[OnnxInput, ...] = ()
     labels: tuple[str, ...] | None
     license_text: bytes | None
     app: AppFolder | None = None

@@ -14,8 +14,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import DlpuError, ErrorCode
+from dlpubuild.project.external_weights import with_external_weights
 from dlpubuild.project.frozen_graph import read_frozen_graph
 from dlpubuild.project.model import KnownSignature, KnownTensor, ModelReading, ModelSource, SourceFile
+from dlpubuild.project.onnx_signature import read_onnx_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, walk_files
 from dlpubuild.project.ready_model import read_compiled_binary, read_tflite
 from dlpubuild.project.signature import UnreadableModelError, is_hdf5, read_keras, read_saved_model
@@ -73,19 +75,19 @@ _FORMATS: Mapping[str, _Format] = MappingProxyType(
         ".hdf5": _KERAS,
         ".pb": _Format("frozen-graph", ".pb", _read_frozen_graph, goes_by_names=True),
         ".tflite": _Format("tflite", ".tflite", lambda path, _: read_tflite(path)),
+        ".onnx": _Format("onnx", ".onnx", lambda path, _: read_onnx_model(path)),
         ".bin": _Format("compiled", ".bin", lambda path, _: read_compiled_binary(path)),
     }
 )
 _LATER = MappingProxyType(
     {
-        ".onnx": "ONNX models",
         ".pt": "PyTorch files: export an ONNX model or a SavedModel;",
         ".pth": "PyTorch files: export an ONNX model or a SavedModel;",
     }
 )
 # Raise the number with any change of what a signature says.
-_SIGNATURE = "signature-3"
-READABLE = "a SavedModel folder, .keras, .h5, a frozen graph (.pb), .tflite and .bin"
+_SIGNATURE = "signature-4"
+READABLE = "a SavedModel folder, .keras, .h5, a frozen graph (.pb), .onnx, .tflite and .bin"
 _TODAY = f"this version reads {READABLE}"
 
 
@@ -123,9 +125,12 @@ def _resolved(
 ) -> tuple[ModelSource, KnownSignature]:
     files, suffix = _model_files(found, path, text, paths, memo)
     reading = _reading(found, path, files, declared, memo)
+    staged = f"in/model{suffix}"
+    if reading.external:
+        files, staged = with_external_weights(files[0], reading.external, paths, memo)
     source = ModelSource(
         format=found.name,
-        staged=f"in/model{suffix}",
+        staged=staged,
         files=files,
         state=reading.state,
         quantization=reading.quantization,
@@ -212,6 +217,7 @@ def _to_json(reading: ModelReading) -> dict[str, Any]:
         "outputs": [(each.name, each.shape, each.dtype) for each in reading.signature.outputs],
         "state": reading.state,
         "quantization": reading.quantization,
+        "external": reading.external,
     }
 
 
@@ -227,4 +233,5 @@ def _from_json(table: Mapping[str, Any]) -> ModelReading:
         signature=KnownSignature(inputs=inputs, outputs=outputs),
         state=table["state"],
         quantization=table["quantization"],
+        external=tuple(table["external"]),
     )

@@ -75,8 +75,8 @@ def _convert_keras(path, params, freeze_below_bytes):
     input_structure, output_structure = _keras_structures(model)
     names = _keras_output_names(model, output_structure)
     shapes = fixed_shapes(inputs, params["inputs"])
-    chosen = _chosen_outputs(names, params["outputs"])
-    ordered = _in_declared_order([each.name for each in inputs], params["inputs"])
+    chosen = chosen_outputs(names, params["outputs"])
+    ordered = in_declared_order([each.name for each in inputs], params["inputs"])
 
     def call(**tensors):
         structure = keras.tree.pack_sequence_as(input_structure, [tensors[nodes[each.name]] for each in inputs])
@@ -212,8 +212,8 @@ def _convert_saved_model(path, params):
     signature = _read_saved_model(path).signature_def[SERVING]
     inputs = [_saved_model_input(name, signature.inputs[name]) for name in sorted(signature.inputs)]
     shapes = fixed_shapes(inputs, params["inputs"])
-    chosen = _chosen_outputs(sorted(signature.outputs), params["outputs"])
-    ordered = _in_declared_order([each.name for each in inputs], params["inputs"])
+    chosen = chosen_outputs(sorted(signature.outputs), params["outputs"])
+    ordered = in_declared_order([each.name for each in inputs], params["inputs"])
     static = all(each.shape == tuple(shapes[each.name]) for each in inputs)
     with tempfile.TemporaryDirectory() as folder, conversion():
         if not static or len(chosen) != len(signature.outputs):
@@ -365,7 +365,7 @@ def _shown_shape(shape):
     return "[{}]".format(", ".join("?" if size is None else str(size) for size in shape))
 
 
-def _chosen_outputs(known, declared):
+def chosen_outputs(known, declared):
     """Return the outputs the built model has: those declared, in that order, else all of the model's."""
     for name in declared:
         if name not in known:
@@ -379,14 +379,14 @@ def _chosen_outputs(known, declared):
     return list(declared) or list(known)
 
 
-def _in_declared_order(known, declared):
+def in_declared_order(known, declared):
     """Return the inputs, those declared first: a model cannot run without the others."""
     first = [each["name"] for each in declared]
     return first + [name for name in known if name not in first]
 
 
 def run_converter(converter, optimization):
-    """Return the `.tflite` that a converter makes."""
+    """Return the bytes of the `.tflite`; `optimization` is `none`, or how its weights become smaller."""
     import tensorflow as tf
 
     # The metadata would hold a hash of the model; min_runtime_version is written all the same.
