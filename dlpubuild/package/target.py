@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild import __version__
 from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
-from dlpubuild.package.checked import read_measured
 from dlpubuild.package.binary_target import binary_compiler, binary_description
+from dlpubuild.package.checked import read_measured
 from dlpubuild.package.compiled import compiled_facts, read_report
 from dlpubuild.package.spec import (
     BundleSpec,
