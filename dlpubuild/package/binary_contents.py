@@ -1,7 +1,7 @@
-"""A `.bin` for CV25 inside a package, or by itself, and what its package says of it.
+"""A `.bin` for CV25 inside a bundle, and what the bundle says of it.
 
-In: the path of a `.bin`, of a bundle, or of an `.eap`. Out: its size, digest and first bytes, and the
-`model.json` beside it; the format of the file is not public. Nothing is unpacked to disk.
+In: the path of a bundle's folder or archive. Out: size, digest and first bytes of the `.bin`, and the `model.json`
+beside it; the format of the file is not public. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.cas.digest import digest_bytes
 from dlpubuild.errors import DlpuError, ErrorCode, Location
-from dlpubuild.package.eap import contents as eap
 from dlpubuild.package.model_json import MODEL_JSON
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from dlpubuild.cas.digest import Digest
 
 _MODEL = "model/model.bin"
-_SUFFIX = ".bin"
 _HEAD_BYTES = 16
 _MAX_MODEL_BYTES = 1 << 30
 _MAX_JSON_BYTES = 16 << 20
@@ -40,7 +38,7 @@ class PackagedBinary:
 
 
 def read_packaged_binary(path: Path) -> PackagedBinary | None:
-    """Return the `.bin` at `path`, or in the package there; None where there is none.
+    """Return the `.bin` in the bundle at `path`; None where that is something else.
 
     Raises:
         DlpuError: it cannot be read.
@@ -52,16 +50,9 @@ def read_packaged_binary(path: Path) -> PackagedBinary | None:
                 return None
             text = document.read_bytes() if document.is_file() else None
             return _binary(path, model.read_bytes(), text)
-        if path.name.endswith((".tar.gz", ".tgz")):
-            return _in_archive(path)
-        if path.name.endswith(eap.SUFFIX):
-            models = eap.read_eap(path).models
-            if not models or not models[0].endswith(_SUFFIX):
-                return None
-            return _binary(path, eap.read_eap_file(path, models[0]), None)
-        return _binary(path, path.read_bytes(), None) if path.name.lower().endswith(_SUFFIX) else None
     except OSError as error:
         raise _unreadable(path, f"it cannot be read: {error.strerror or error}") from error
+    return _in_archive(path) if path.is_file() and path.name.endswith((".tar.gz", ".tgz")) else None
 
 
 def _in_archive(path: Path) -> PackagedBinary | None:
