@@ -140,6 +140,12 @@ def test_inspect_shows_the_model_of_an_eap(empty: Tool) -> None:
     empty.run("build")
     told = json.loads(empty.run("inspect", empty.folder / "dist" / NAME, "--json").out)
     assert told["size_bytes"] == len(MODEL)
+    assert told["application"]["larod_devices"] == ["cpu-tflite"]
+    assert next(each["path"] for each in told["application"]["entries"]) == "toy"
+    page = empty.run("inspect", empty.folder / "dist" / NAME).out
+    assert re.search(r"^-rwxr-xr-x +\d+  1980-01-01 00:00:00  toy$", page, re.MULTILINE)
+    assert re.search(r"^larod device +cpu-tflite$", page, re.MULTILINE)
+    assert re.search(r"^CONV_2D +1$", page, re.MULTILINE)
 
 
 def test_clean_takes_the_eap_and_nothing_else(empty: Tool) -> None:
