@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import tarfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from docker.errors import APIError
 
 from dlpubuild.containers.connect import Connection
 from dlpubuild.containers.recipe import RECIPES, Settings, base_image
@@ -64,8 +68,20 @@ class Packer:
             return {entry.name: stream.read() if stream is not None else b"" for entry, stream in entries}
 
     def left(self) -> list[Any]:
+        """All containers of the tool's."""
         owner = (self.tool.cache / "owner").read_text().strip()
         return list(self.client.containers.list(all=True, filters={"label": f"{OWNER}={owner}"}, ignore_removed=True))
+
+    def is_packing(self) -> bool:
+        """Whether acap-build runs in one of them."""
+        if not (self.tool.cache / "owner").exists():
+            return False
+        for container in self.left():
+            # One that has just ended has no processes to list.
+            with suppress(APIError):
+                if "acap-build" in str(container.top()["Processes"]):
+                    return True
+        return False
 
 
 @pytest.fixture
@@ -244,6 +260,19 @@ def test_an_application_that_waits_for_a_network_has_none(packer: Packer) -> Non
     done = packer.build()
     assert done.code == 1, done.err
     assert "Network is unreachable" in done.err
+
+
+def test_an_interrupted_build_leaves_no_container(packer: Packer) -> None:
+    packer.write(f'sdk-image.aarch64 = "{packer.image(mode="hang")}"')
+    process = packer.tool.start("build", cwd=packer.project)
+    deadline = time.monotonic() + 60
+    while not packer.is_packing():
+        assert time.monotonic() < deadline, "never saw acap-build"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert packer.left() == []
 
 
 def test_it_is_locked_planned_and_pulled_like_any_image(packer: Packer) -> None:
