@@ -250,6 +250,26 @@ def test_an_sdk_for_another_architecture_is_told(packer: Packer) -> None:
     assert "the SDK of this image builds for armv7hf, not for aarch64" in done.err
 
 
+def test_each_architecture_is_packed_by_its_own_sdk(packer: Packer) -> None:
+    images = [f'sdk-image.{name} = "{packer.image(name)}"' for name in ("aarch64", "armv7hf")]
+    packer.write(*images, app=False, socs=("fake", "old"))
+    target = packer.project / "templates" / "old" / "target.toml"
+    target.write_text(target.read_text().replace('"aarch64"', '"armv7hf"'))
+    done = packer.build("--json")
+    assert done.code == 0, done.err
+    assert [step["name"] for step in json.loads(done.out)["steps"]][-2:] == ["acap-build:fake", "acap-build:old"]
+    for name, architecture in ((MEASURING, "aarch64"), ("toy_Fake_old_1_0_0_armv7hf.eap", "armv7hf")):
+        manifest = json.loads(packer.members(name)["manifest.json"])
+        assert manifest["acapPackageConf"]["setup"]["architecture"] == architecture
+    # Without the one, the other is still built.
+    manifest_file = packer.project / "dlpu.toml"
+    manifest_file.write_text(manifest_file.read_text().replace(packer.image("armv7hf"), f"sha256:{'0' * 64}"))
+    shutil.rmtree(packer.project / "dist")
+    going = packer.build("--keep-going", "--json")
+    assert going.code == 7, going.err
+    assert [path.name for path in (packer.project / "dist").glob("*.eap")] == [MEASURING]
+
+
 def test_an_application_that_waits_for_a_network_has_none(packer: Packer) -> None:
     if shutil.which("make") is None:
         pytest.skip("make is not installed, so it cannot be put into the image")
