@@ -101,3 +101,14 @@ def test_outputs_listed_the_other_way_round_come_out_that_way(tool: Tool, projec
     )
     shares = [float(share) for share in re.findall(r"0\.\d+|1\.0+", measured.stdout)[:2]]
     assert max(shares) < 0.75, "the values went the other way round as well, not only the names"
+
+
+def test_floats_at_the_border_of_a_compiled_model_are_told_to_run_on_the_cpu(tool: Tool, project: Path) -> None:
+    only_targets(project, ("artpec7",))
+    manifest = project / "dlpu.toml"
+    manifest.write_text(manifest.read_text().replace("[target.artpec7]", '[target.artpec7]\nio = "float32"'))
+    done = tool.run("build", cwd=project)
+    assert done.code == 0, done.err
+    assert "operators run on the CPU, which is slower: 2 DEQUANTIZE, 1 QUANTIZE" in done.err
+    told = described(project / "dist", "artpec7")
+    assert {each["dtype"] for each in (*told["inputs"], *told["outputs"])} == {"float32"}
