@@ -369,10 +369,11 @@ def _built(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> Built
         return output_digest(result, made.path)
 
     model, compiled = digest(planned.result), planned.compiled
+    checked = None if planned.checked is None else digest(OutputOf(step=planned.checked, path=STEP_RECORD))
     if compiled is None:
-        return BuiltModel(model=model)
+        return BuiltModel(model=model, checked=checked)
     record = digest(OutputOf(step=compiled.step, path=STEP_RECORD))
-    return BuiltModel(model=model, source=digest(compiled.source), record=record)
+    return BuiltModel(model=model, source=digest(compiled.source), record=record, checked=checked)
 
 
 def _keep_own_model(plan: Plan, store: Store) -> None:

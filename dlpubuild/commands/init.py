@@ -12,7 +12,10 @@ from dlpubuild.commands import options
 
 
 def init(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="SavedModel folder, .keras or .h5 file.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="SavedModel folder, or a .keras, .h5, .pb, .onnx, .tflite or .bin file."),
+    ],
     manifest: options.ManifestOption = options.DEFAULT,
     target: options.TargetOption = [],  # noqa: B006 - typer copies it
     force: Annotated[bool, typer.Option("--force", help="Replace an existing manifest.")] = False,
@@ -21,19 +24,21 @@ def init(
 
     Names and shapes of its inputs and outputs are filled in. What cannot be seen in a model, such as how its images
     were normalised, is left as a comment with the usual values. The manifest is written to dlpu.toml in the current
-    folder, the model's path relative to it. Without --target it asks for every SoC that can be built.
+    folder, the model's path relative to it. Without --target it asks for every SoC that can be built from this model.
 
     \b
     Examples:
       dlpubuild init model/my_model.keras
       dlpubuild init saved_model --target artpec8 --target cpu
+      dlpubuild init downloaded_edgetpu.tflite
     """  # noqa: D301 - click wants the character itself
     from dlpubuild.commands.files import write_file  # noqa: PLC0415
     from dlpubuild.commands.wiring import read_socs  # noqa: PLC0415
     from dlpubuild.errors import ErrorCode, OutputError, UsageError  # noqa: PLC0415
     from dlpubuild.project.draft import draft_manifest  # noqa: PLC0415
-    from dlpubuild.project.model_source import model_format, peek_signature  # noqa: PLC0415
+    from dlpubuild.project.model_source import READABLE, model_format, peek_model  # noqa: PLC0415
     from dlpubuild.project.signature import UnreadableModelError  # noqa: PLC0415
+    from dlpubuild.project.ways_in import why_not  # noqa: PLC0415
 
     if manifest.exists() and not force:
         raise OutputError(ErrorCode.OUTPUT, f"{manifest} exists already", hint="edit it, or replace it with --force")
@@ -45,25 +50,38 @@ def init(
         raise UsageError(
             ErrorCode.UNKNOWN_VALUE, f'--target: unknown SoC "{unknown[0]}"', hint=f"known: {', '.join(socs)}"
         )
-    if model_format(model) is None:
+    found = model_format(model)
+    if found is None:
         raise UsageError(
-            ErrorCode.MODEL_FORMAT,
-            f"{model} is not a model that this version reads",
-            hint="it reads a SavedModel folder, .keras and .h5",
+            ErrorCode.MODEL_FORMAT, f"{model} is not a model that this version reads", hint=f"it reads {READABLE}"
         )
     try:
-        signature = peek_signature(model)
+        reading = peek_model(model)
     except UnreadableModelError as error:
         raise UsageError(ErrorCode.MODEL_UNREADABLE, f"{model} cannot be used: {error}") from error
     except OSError as error:
         raise UsageError(ErrorCode.MODEL_UNREADABLE, f"{model} cannot be read: {error.strerror}") from error
-    wanted = target or [name for name, soc in socs.items() if soc.can_be_built]
+    # Ranges that TensorFlow 1 trained are only kept by its own converter.
+    toolchain = "tf1" if reading.state == "quantization-aware" and found == "frozen-graph" else None
+    closed = {
+        name: why_not(reading, found, socs[name], toolchain)
+        or (
+            "" if toolchain is None or toolchain in socs[name].allowed_toolchain else f"it has no toolchain {toolchain}"
+        )
+        for name in target or socs
+        if target or socs[name].can_be_built
+    }
+    wanted = [name for name, reason in closed.items() if not reason]
+    if not wanted or (target and len(wanted) < len(target)):
+        name, reason = next((name, reason) for name, reason in closed.items() if reason)
+        raise UsageError(ErrorCode.MODEL_FORMAT, f"{name} cannot be built from {model}: {reason}")
     try:
-        data = draft_manifest(model, manifest.parent, signature, wanted).encode()
+        data = draft_manifest(model, manifest.parent, reading, wanted, toolchain=toolchain).encode()
     except UnicodeEncodeError as error:
         raise UsageError(ErrorCode.PATH_KIND, f"{str(model)!a} is not UTF-8", hint="rename it") from error
     write_file(manifest, data)
     sys.stdout.write(
         f"{manifest}: written for {', '.join(wanted)}\n"
-        "next: put about 100 images into data/calibration, look over the comments, then run: dlpubuild check\n"
+        f"next: {'put about 100 images into data/calibration, ' if reading.state == 'float' else ''}"
+        "look over the comments, then run: dlpubuild check\n"
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dlpubuild.errors import Location
 
 ModelFormat = Literal["auto", "saved-model", "keras", "frozen-graph", "onnx", "tflite"]
+ChannelLayout = Literal["nchw", "nhwc"]
 ColorOrder = Literal["rgb", "bgr", "gray"]
 ResizeMode = Literal["stretch", "crop", "letterbox"]
 Quantization = Literal["per-tensor", "per-channel", "none", "float16", "dynamic", "int8"]
@@ -44,11 +45,13 @@ class ProjectSection:
 class ModelInput:
     """`[[model.input]]`: one input and how a pixel becomes its value: `x = (pixel - mean) / std`.
 
-    `shape` is as the model has it, batch included and always 1. `mean` and `std` have one value per channel.
+    `shape` is as the model has it, batch included and always 1. `layout` says where an ONNX model has the channels,
+    None where their number tells. `mean` and `std` have one value per channel.
     """
 
     name: str
     shape: tuple[int, ...] | None = None
+    layout: ChannelLayout | None = None
     color: ColorOrder = "rgb"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -56,9 +59,10 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOutput:
-    """`[[model.output]]`: one output, by the name the model gives it."""
+    """`[[model.output]]`: one output, by the name the model gives it; `shape` is for a model that does not say it."""
 
     name: str
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

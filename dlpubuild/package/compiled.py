@@ -7,12 +7,11 @@ is small; nothing is judged here.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlpubuild.errors import ErrorCode, StepFailedError
+from dlpubuild.package.checked import read_record
 from dlpubuild.package.spec import CompiledFacts, CompilerFacts, MappingFacts, OperatorFacts
 from dlpubuild.targets.mapping import read_mapping
 
@@ -29,12 +28,13 @@ class BuiltModel:
     """Digests of what the steps of a target left.
 
     `model` is the file that the camera loads. Where a compiler made it, `source` is what it was made from, and `record`
-    the record of the step that ran the compiler.
+    the record of the step that ran the compiler. `checked` is the record of the step that measured the integer model.
     """
 
     model: Digest
     source: Digest | None = None
     record: Digest | None = None
+    checked: Digest | None = None
 
     @property
     def readable(self) -> Digest:
@@ -49,16 +49,7 @@ def read_report(record: Digest, store: Store) -> MappingReport:
         StepFailedError: `STEP_OUTPUT`: it is not what such a step is to write.
         BlobMissingError: it is not in the store, or was damaged there.
     """
-    content = store.read(record)
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise StepFailedError(
-            ErrorCode.STEP_OUTPUT,
-            f"the record of the compiling step is not JSON: {error}",
-            hint="write it with stepio.write_step_json, as docs/templates.md describes",
-        ) from error
-    return read_mapping(document)
+    return read_mapping(read_record(record, store, of="compiling"))
 
 
 def compiled_facts(compiled: Compiled, source: Digest, report: MappingReport, store: Store) -> CompiledFacts:

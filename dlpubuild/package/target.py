@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild import __version__
 from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
+from dlpubuild.package.checked import read_measured
 from dlpubuild.package.compiled import compiled_facts, read_report
 from dlpubuild.package.spec import (
     BundleSpec,
@@ -29,8 +30,10 @@ from dlpubuild.package.spec import (
 from dlpubuild.package.stamp import current_package
 from dlpubuild.project.labels import check_label_count
 from dlpubuild.project.model import KnownTensor
+from dlpubuild.targets.collapse import check_notes, hold_against_collapse
 from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
 from dlpubuild.targets.mapping import hold_against_share, mapping_notes
+from dlpubuild.tflite.facts import EDGETPU_OPERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from dlpubuild.project.faults import Memo
     from dlpubuild.project.model import Project
     from dlpubuild.targets.model import Soc, Target
+    from dlpubuild.targets.output_figures import OutputCheck
     from dlpubuild.tflite.model import TfliteModel
     from dlpubuild.toolchains.pins import ToolchainPin
 
@@ -58,7 +62,8 @@ class PackagedTarget:
 
     `quantization` and `operators` are read from the model's file, before it was compiled. `package` is the bundle,
     `eap` the application; each is None where the manifest asks for none. `written` is False where all lay there
-    already. `notes` are what a person should know of the model, a sentence each.
+    already. `notes` are what a person should know of the model, a sentence each; `check` is what
+    was measured of an integer model.
     """
 
     soc: str
@@ -69,6 +74,7 @@ class PackagedTarget:
     quantization: str
     operators: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    check: OutputCheck | None = None
 
 
 def package_target(
@@ -88,14 +94,16 @@ def package_target(
         gzip: what compresses an `.eap`; needed where the manifest asks for one.
 
     Raises:
-        GateError: the model is not what the SoC needs, or too little of it runs on the accelerator.
+        GateError: the model is not what the SoC needs, an output of it stands still, or too little of it runs on the
+            accelerator.
         ManifestError: the labels do not fit the model's outputs.
-        StepFailedError: the record of a compiling step is not what it has to be.
+        StepFailedError: the record of a compiling or quantizing step is not what it has to be.
         BlobMissingError: the model is not in the store, or was damaged there.
         OutputError: `out_dir` cannot be written.
     """
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
+    check = None if built.checked is None else read_measured(built.checked, store)
     request = replace(
         _unbuilt_request(project, target, epoch_s),
         model_path=Path(store.folder.blob_path(built.model)),
@@ -108,6 +116,8 @@ def package_target(
     key = _passed_key(project, target, built)
     if memo.recall("model-passed-1", key) is None:
         hold_against_needs(project, target, read.model())
+        if check is not None:
+            hold_against_collapse(check, target, file=_file_of(target))
         if report is not None:
             hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
@@ -127,7 +137,8 @@ def package_target(
         model_bytes=built.model.size_bytes,
         quantization=told["quantization"],
         operators=told["operators"],
-        notes=() if report is None else mapping_notes(report),
+        notes=(*(check_notes(check) if check else ()), *(mapping_notes(report) if report else ())),
+        check=check,
     )
 
 
@@ -179,15 +190,16 @@ def _write(request: PackageRequest, model: TfliteModel, out_dir: Path) -> Writte
     return write_bundle(BundleSpec(request=request, model=describe_tflite(model, summarise(model))), out_dir)
 
 
-def model_needs(target: Target) -> ModelNeeds:
-    """Return what a built model must be for `target`."""
+def model_needs(target: Target, *, is_compiled: bool = False) -> ModelNeeds:
+    """Return what a built model must be for `target`; `is_compiled` where the project brings what a compiler made."""
     return ModelNeeds(
         quantization=target.weight_scheme,
         input_type=target.io,
-        output_type=target.io,
+        output_type=target.output_io or target.io,
         integer_only=target.soc.gate.integer_only or target.is_integer,
         static_shapes=target.soc.gate.static_shapes,
         batch=target.soc.gate.batch,
+        compiled_operator=EDGETPU_OPERATOR if is_compiled else None,
     )
 
 
@@ -198,7 +210,7 @@ def hold_against_needs(project: Project, target: Target, model: TfliteModel) -> 
         GateError: what is in the file is not what the SoC needs; every fault is named.
         ManifestError: the labels do not fit the model's outputs.
     """
-    findings = gate_findings(model, model_needs(target))
+    findings = gate_findings(model, model_needs(target, is_compiled=project.model.state == "compiled"))
     raise_for_findings(findings, soc=target.name, file=_file_of(target))
     outputs = [KnownTensor(name=model.public_name(tensor), shape=tensor.shape) for tensor in model.outputs]
     check_label_count(project.manifest, project.labels, outputs)
@@ -237,7 +249,7 @@ def _digest(memo: Memo, path: Path) -> Digest:
 def _passed_key(project: Project, target: Target, built: BuiltModel) -> str:
     """All that decides whether a model passes, this version of the rules included."""
     labels = len(project.labels) if project.labels is not None else -1
-    text = f"{__version__}\n{built}\n{model_needs(target)}\n{target.min_mapped}\n{labels}"
+    text = f"{__version__}\n{built}\n{model_needs(target)}\n{project.model.state}\n{target.min_mapped}\n{labels}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

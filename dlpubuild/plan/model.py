@@ -93,7 +93,8 @@ class PlannedTarget:
     """A target and what its package is made from: a step's output, or the model that the project brings.
 
     `compiled` is set where that is the output of a compiler. `toolchain` is what converted the model: the one of the
-    step that made what a compiler took, else of the one that made the result; None where no step did.
+    step that made what a compiler took, else of the one that made the result; None where no step did. `checked` is the
+    key of the step whose record says what an integer model makes of a few samples.
     """
 
     target: Target
@@ -101,6 +102,7 @@ class PlannedTarget:
     steps: tuple[str, ...]
     compiled: Compiled | None = None
     toolchain: ToolchainPin | None = None
+    checked: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

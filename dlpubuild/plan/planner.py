@@ -25,6 +25,8 @@ from dlpubuild.plan.model import (
     Step,
 )
 from dlpubuild.plan.render import render_steps
+from dlpubuild.project.external_weights import onnx_file
+from dlpubuild.project.ways_in import is_as_declared
 from dlpubuild.resources import steps_dir, templates_dir
 from dlpubuild.targets.load import STEPS_TEMPLATE
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlpubuild.manifest.model import ModelInput
+    from dlpubuild.project.layout import OnnxInput
     from dlpubuild.project.model import CalibrationSource, Project
     from dlpubuild.targets.model import Soc, Target
     from dlpubuild.toolchains.pins import ToolchainPin
@@ -77,6 +80,7 @@ def plan_build(
                 result=result,
                 compiled=compiled,
                 toolchain=_toolchain_of(result if compiled is None else compiled.source, own),
+                checked=_checked(document, own, target),
                 steps=tuple(dict.fromkeys(step.key for step in own.values())),
             )
         )
@@ -94,6 +98,16 @@ def _compiled(
         raise _template_error(target, f'the result is compiled by step "{table["by"]}", which is not there')
     step = own[table["by"]]
     return Compiled(source=_made(project, table["from"], own, target), step=step.key, toolchain=step.toolchain)
+
+
+def _checked(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> str | None:
+    """Return the key of the step that measured the integer model, where the template names one."""
+    table = document.get("checked")
+    if table is None:
+        return None
+    if table["by"] not in own:
+        raise _template_error(target, f'the model is measured by step "{table["by"]}", which is not there')
+    return own[table["by"]].key
 
 
 def _made(project: Project, reference: str, own: Mapping[str, Step], target: Target) -> OutputOf | ProjectModel:
@@ -127,7 +141,10 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "format": project.model.format,
             "state": project.model.state,
             "staged": project.model.staged,
+            "as_is": project.model.is_ready or is_as_declared(project.model, project.signature, project.manifest),
             "inputs": [_input_shape(each) for each in project.inputs],
+            "onnx_file": onnx_file(project.model),
+            "onnx_inputs": [_onnx_input(each) for each in project.onnx_inputs],
             "outputs": [each.name for each in project.manifest.model.outputs],
         },
     }
@@ -142,6 +159,11 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
 
 def _input_shape(each: ModelInput) -> dict[str, Any]:
     return {"name": each.name} | ({"shape": list(each.shape)} if each.shape is not None else {})
+
+
+def _onnx_input(each: OnnxInput) -> dict[str, Any]:
+    shape = {"shape": list(each.shape)} if each.shape is not None else {}
+    return {"name": each.name, "layout": each.layout} | shape
 
 
 def _preprocessing(each: ModelInput, resize: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A first manifest, drafted from what a model says of itself.
 
-In: a model's path and signature. Out: the text of a `dlpu.toml` that is valid and that says, in comments, what only
-the one who trained the model can know.
+In: a model's path, what was read in it, and the targets to ask for. Out: the text of a `dlpu.toml` that is valid and
+that says, in comments, what only the one who trained the model can know.
 """
 
 from __future__ import annotations
@@ -18,16 +18,37 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from dlpubuild.project.model import KnownSignature, KnownTensor
+    from dlpubuild.project.model import KnownTensor, ModelReading
 
 _NAME_LENGTH = 63
 _RANKS = range(2, 9)  # what [[model.input]] shape can have
 _COLOR_CHANNELS = (1, 3)
-_MODEL_SUFFIX = re.compile(r"\.(keras|h5|hdf5)$", re.IGNORECASE)
+_MODEL_SUFFIX = re.compile(r"(_edgetpu)?\.(keras|h5|hdf5|pb|tflite|onnx|bin)$", re.IGNORECASE)
+# What nobody can read in a compiled .bin.
+_BINARY_TENSORS = (
+    "",
+    "# A compiled .bin does not say its tensors: write those it was compiled with.",
+    "[[model.input]]",
+    'name = "input"',
+    "shape = [1, 3, 224, 224]       # planar, as the Ambarella toolchain has it",
+    "",
+    "[[model.output]]",
+    'name = "output"',
+    "shape = [1, 1000]",
+)
 
 
-def draft_manifest(model: Path, folder: Path, signature: KnownSignature, socs: Sequence[str]) -> str:
+def draft_manifest(
+    model: Path, folder: Path, reading: ModelReading, socs: Sequence[str], *, toolchain: str | None = None
+) -> str:
     """Return the manifest for `model` as seen from `folder`.
+
+    Args:
+        model: the model's path.
+        folder: where the manifest will lie.
+        reading: what was read in the model.
+        socs: the targets to ask for.
+        toolchain: what each of them has to name, None where its own will do.
 
     Raises:
         UsageError: the model's path is not UTF-8, so that no manifest can hold it.
@@ -39,6 +60,7 @@ def draft_manifest(model: Path, folder: Path, signature: KnownSignature, socs: S
         raise UsageError(
             ErrorCode.PATH_KIND, f"the path {os.fsencode(source)!r} is not UTF-8", hint="rename the model"
         ) from error
+    signature = reading.signature
     outside = source == ".." or source.startswith("../")
     lines = [
         "# What each key means: dlpu.toml.example in the documentation, or `dlpubuild schema`.",
@@ -56,14 +78,13 @@ def draft_manifest(model: Path, folder: Path, signature: KnownSignature, socs: S
         '# labels = "labels.txt"         # one label per line',
         *[line for tensor in signature.inputs for line in _input(tensor)],
         *[line for tensor in signature.outputs for line in ("", "[[model.output]]", f"name = {_text(tensor.name)}")],
-        "",
-        "[calibration]",
-        _data(signature.inputs),
-        "samples = 100",
+        *(_BINARY_TENSORS if reading.state == "compiled" and not signature.inputs else ()),
         "",
     ]
+    if reading.state == "float":
+        lines += ["[calibration]", _data(signature.inputs), "samples = 100", ""]
     for soc in socs:
-        lines += [f"[target.{soc}]", ""]
+        lines += [f"[target.{soc}]", *([f"toolchain = {_text(toolchain)}"] if toolchain else ()), ""]
     return "\n".join(lines)
 
 

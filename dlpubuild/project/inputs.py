@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dlpubuild.errors import ErrorCode
 from dlpubuild.manifest.model import ModelInput
 from dlpubuild.manifest.wording import counted, did_you_mean, in_a_row, nearest_value
-from dlpubuild.project.model import IMAGE_RANK
+from dlpubuild.project.layout import channels_of, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 _CHANNELS = {"rgb": 3, "bgr": 3, "gray": 1}
 
 
-def settle_inputs(faults: Faults, signature: KnownSignature) -> tuple[ModelInput, ...]:
+def settle_inputs(faults: Faults, signature: KnownSignature, *, is_onnx: bool = False) -> tuple[ModelInput, ...]:
     """Return the manifest's inputs, or the model's where it has none; shapes it leaves out come from the model.
 
-    An image of one channel is gray, unless the manifest says otherwise.
+    An image of one channel is gray, unless the manifest says otherwise. Shapes are those of the model file: an ONNX
+    model may have the channels first.
     """
     known = {tensor.name: tensor for tensor in signature.inputs}
     declared = faults.manifest.model.inputs
     if not declared:
-        return tuple(_from_model(faults, tensor) for tensor in signature.inputs)
-    settled = tuple(_settled(faults, position, each, known) for position, each in enumerate(declared))
+        return tuple(_from_model(faults, tensor, is_onnx=is_onnx) for tensor in signature.inputs)
+    settled = tuple(_settled(faults, position, each, known, is_onnx=is_onnx) for position, each in enumerate(declared))
     names = {each.name for each in declared}
     missing = [name for name in known if name not in names]
     # A name that the model does not have was reported, and is most probably one of these, misspelt.
@@ -60,12 +61,15 @@ def _unknown_name(faults: Faults, path: str, what: str, name: str, known: Iterab
     faults.add(ErrorCode.UNKNOWN_VALUE, path, f'the model has no {what} "{name}"; it has {in_a_row(names)}{guess}')
 
 
-def _from_model(faults: Faults, tensor: KnownTensor) -> ModelInput:
+def _from_model(faults: Faults, tensor: KnownTensor, *, is_onnx: bool) -> ModelInput:
     shape = _model_shape(faults, "model.input", tensor)
-    return ModelInput(name=tensor.name, shape=shape, color="gray" if _channels(shape) == 1 else "rgb")
+    channels = channels_of(shape, layout_of(shape, None, is_onnx=is_onnx))
+    return ModelInput(name=tensor.name, shape=shape, color="gray" if channels == 1 else "rgb")
 
 
-def _settled(faults: Faults, position: int, declared: ModelInput, known: dict[str, KnownTensor]) -> ModelInput:
+def _settled(
+    faults: Faults, position: int, declared: ModelInput, known: dict[str, KnownTensor], *, is_onnx: bool
+) -> ModelInput:
     path = f"model.input[{position}]"
     tensor = known.get(declared.name)
     shape = declared.shape
@@ -80,17 +84,21 @@ def _settled(faults: Faults, position: int, declared: ModelInput, known: dict[st
             f"{path}.shape",
             f"{list(shape)} does not fit the model, whose input has {_shown(tensor.shape)}",
         )
+    if declared.layout == "nchw" and not is_onnx:
+        faults.add(
+            ErrorCode.CONFLICT, f"{path}.layout", "only an ONNX model can have its channels first", "leave it out"
+        )
     settled = replace(declared, shape=shape)
-    if f"{path}.color" not in faults.manifest.locations and _channels(shape) == 1:
+    channels = channels_of(shape, layout_of(shape, declared.layout, is_onnx=is_onnx))
+    if f"{path}.color" not in faults.manifest.locations and channels == 1:
         settled = replace(settled, color="gray")
-    if declared.shape is None:
-        _check_channels(faults, path, settled)
+    if declared.shape is None or is_onnx:
+        _check_channels(faults, path, settled, channels)
     return settled
 
 
-def _check_channels(faults: Faults, path: str, settled: ModelInput) -> None:
-    """The manifest's own rules compare with a shape that is written there; this one is the model's."""
-    channels = _channels(settled.shape)
+def _check_channels(faults: Faults, path: str, settled: ModelInput, channels: int | None) -> None:
+    """The manifest's own rules compare with a shape that is written there, and of ONNX take either end for channels."""
     if channels is None:
         return
     if channels != _CHANNELS[settled.color] and f"{path}.color" in faults.manifest.locations:
@@ -128,10 +136,6 @@ def _model_shape(faults: Faults, path: str, tensor: KnownTensor) -> tuple[int, .
         )
         return None
     return (1, *shape[1:]) if shape else None
-
-
-def _channels(shape: Sequence[int] | None) -> int | None:
-    return shape[3] if shape is not None and len(shape) == IMAGE_RANK else None
 
 
 def _fits(declared: Sequence[int], model: Sequence[int]) -> bool:

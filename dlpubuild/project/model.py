@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from dlpubuild.cas.digest import Digest
     from dlpubuild.manifest.model import Manifest, ModelInput
     from dlpubuild.project.app_folder import AppFolder
+    from dlpubuild.project.layout import OnnxInput
     from dlpubuild.targets.model import Target
+    from dlpubuild.tflite.facts import QuantizationLabel
     from dlpubuild.toolchains.pins import ToolchainPin
 
+# `compiled` is a `.bin`; a compiled `.tflite` is a `.tflite`.
 ResolvedFormat = Literal["saved-model", "keras", "frozen-graph", "onnx", "tflite", "compiled"]
-ModelState = Literal["float", "quantization-aware", "integer", "compiled"]
+ModelState = Literal["float", "quantization-aware", "weight-only", "integer", "compiled"]
 CalibrationKind = Literal["images", "npy", "npz"]
 
 IMAGE_RANK = 4  # [batch, height, width, channels]
+_READY = frozenset({"weight-only", "integer", "compiled"})
 _USUAL_PIXELS = 224
 _USUAL_CHANNELS = 3
 
@@ -49,13 +53,20 @@ class ModelSource:
     """The trained network: its format, the path it is staged at, and its files sorted by that path.
 
     `state` says how far it is on its way to a DLPU: `quantization-aware` was trained with ranges in its graph,
-    `integer` is quantized, `compiled` is what an SoC's own compiler made and can only be packaged.
+    `weight-only` has smaller weights and computes in float, `integer` is quantized, `compiled` is what an SoC's own
+    compiler made and can only be packaged. `quantization` is what a ready `.tflite` has, None of other formats.
     """
 
     format: ResolvedFormat
     staged: str
     files: tuple[SourceFile, ...]
     state: ModelState = "float"
+    quantization: QuantizationLabel | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """True where nothing is left to convert: the file is packaged as it is, or only compiled."""
+        return self.state in _READY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +92,13 @@ class CalibrationSource:
 class KnownTensor:
     """An input or output as far as it is known before the model is converted.
 
-    `shape` has -1 for a dynamic dimension, and is None where not even the rank is known.
+    `shape` has -1 for a dynamic dimension, and is None where not even the rank is known. `dtype`, in NumPy's words, is
+    None where nobody looked for it.
     """
 
     name: str
     shape: tuple[int, ...] | None
+    dtype: str | None = None
 
     @property
     def is_dynamic(self) -> bool:
@@ -96,7 +109,8 @@ class KnownTensor:
         """Return the shape with batch 1 and the commonest sizes for what is dynamic: 224 pixels, 3 channels."""
         shape = self.shape or (-1,) * IMAGE_RANK
         usual = [_USUAL_PIXELS] * len(shape)
-        if len(shape) == IMAGE_RANK:
+        # Of an ONNX model the channels may come first.
+        if len(shape) == IMAGE_RANK and shape[1] not in (1, _USUAL_CHANNELS):
             usual[-1] = _USUAL_CHANNELS
         return (1, *(size if size > 0 else guess for size, guess in zip(shape[1:], usual[1:], strict=True)))
 
@@ -110,11 +124,25 @@ class KnownSignature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReading:
+    """What was read in a model file: its signature, and `state` and `quantization` as `ModelSource` has them.
+
+    `external` are files that hold weights, relative to the model's folder.
+    """
+
+    signature: KnownSignature
+    state: ModelState = "float"
+    quantization: QuantizationLabel | None = None
+    external: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """Everything a plan is made from.
 
     `labels` are without line ends, in file order. `inputs` are the manifest's, or those the model itself names
-    where the manifest has none; empty where neither says anything before the import. `app` is the ACAP application of
+    where the manifest has none; empty where neither says anything before the import. Images in them are NHWC, whatever
+    the model file has; `onnx_inputs` are those of an ONNX file as they are there, empty for other formats. `app` is the ACAP application of
     the project's own, where an `.eap` is asked for. `toolchains` are empty until `dlpubuild.plan.toolchains` pins them.
     """
 
@@ -123,6 +151,7 @@ class Project:
     model: ModelSource
     signature: KnownSignature
     inputs: tuple[ModelInput, ...]
+    onnx_inputs: tuple[OnnxInput, ...] = ()
     labels: tuple[str, ...] | None
     license_text: bytes | None
     app: AppFolder | None = None

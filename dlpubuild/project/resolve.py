@@ -17,9 +17,11 @@ from dlpubuild.project.faults import Faults
 from dlpubuild.project.inputs import check_outputs, settle_inputs
 from dlpubuild.project.labels import KEY as LABELS_KEY
 from dlpubuild.project.labels import label_count_message, parse_labels
+from dlpubuild.project.layout import as_built, onnx_inputs
 from dlpubuild.project.model import KnownSignature, Project
 from dlpubuild.project.model_source import resolve_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
+from dlpubuild.project.ways_in import fit_targets, needs_calibration
 from dlpubuild.targets.model import COMPILER_DEFAULTS, Target
 
 if TYPE_CHECKING:
@@ -56,13 +58,18 @@ def resolve_project(
     targets = [target for section in sections if (target := _target(faults, section, socs)) is not None]
     resolved = resolve_model(faults, paths, memo)
     signature = resolved[1] if resolved else KnownSignature()
-    inputs = settle_inputs(faults, signature)
+    if resolved is not None:
+        targets = fit_targets(faults, resolved[0], signature, targets)
+    is_onnx = resolved is not None and resolved[0].format == "onnx"
+    settled = settle_inputs(faults, signature, is_onnx=is_onnx)
+    inputs = as_built(settled) if is_onnx else settled
     check_outputs(faults, signature)
     labels = _labels(faults, paths, signature)
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)
     calibration = None
-    if _needs_calibration(faults, targets) or every_image:
+    calibrates = resolved is None or needs_calibration(resolved[0])
+    if (calibrates and _needs_calibration(faults, targets)) or every_image:
         section = manifest.calibration
         if section is not None:
             request = CalibrationRequest(
@@ -78,6 +85,7 @@ def resolve_project(
         model=resolved[0],
         signature=signature,
         inputs=inputs,
+        onnx_inputs=onnx_inputs(settled) if is_onnx else (),
         labels=labels,
         license_text=license_text,
         app=app,
@@ -92,6 +100,12 @@ def notes_on(project: Project) -> tuple[str, ...]:
     manifest = project.manifest
     if manifest.verify is not None:
         notes.append("[verify] is read but not yet acted on: this version does not measure accuracy")
+    for own, built in zip(project.onnx_inputs, project.inputs, strict=False):
+        if own.layout == "nchw" and own.shape is not None:
+            notes.append(
+                f'input "{own.name}" is {list(own.shape)} (NCHW) in the ONNX model; a .tflite made of it takes '
+                f"{list(built.shape or ())} (NHWC)"
+            )
     if project.calibration is not None:
         wanted = manifest.calibration.samples if manifest.calibration else 0
         if project.calibration.samples < wanted:

@@ -1,6 +1,6 @@
 """What a trained model says of its inputs and outputs without TensorFlow.
 
-In: the files of a SavedModel or Keras model. Out: a `KnownSignature`, with the names that the import gives them; parts
+In: the files of a SavedModel or Keras model. Out: a `ModelReading`, with the names that the import gives them; parts
 that the file does not tell are left out, never guessed. The import finds the rest, and the built `.tflite` is what
 counts in the end.
 """
@@ -13,8 +13,8 @@ import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from dlpubuild.project.model import KnownSignature, KnownTensor
-from dlpubuild.project.saved_model_proto import parse_saved_model
+from dlpubuild.project.model import KnownSignature, KnownTensor, ModelReading
+from dlpubuild.project.tensorflow_proto import graph_operators, is_quantization_aware, parse_saved_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +25,8 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _SERVING_TAG = "serve"
 _MAX_CONFIG_BYTES = 64 << 20
 _CONFIG_START = b'{"class_name"'
+# Source: quantize_wrapper.py and quantize_layer.py of the TensorFlow Model Optimization Toolkit.
+_QUANTIZE_WRAPPERS = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
 _EXPORT = "export it with model.export(FOLDER) or tf.saved_model.save(module, FOLDER, signatures=function)"
 
 
@@ -32,7 +34,7 @@ class UnreadableModelError(Exception):
     """The file is not the kind of model it is meant to be; the text says why."""
 
 
-def saved_model_signature(saved_model_pb: bytes) -> KnownSignature:
+def read_saved_model(saved_model_pb: bytes) -> ModelReading:
     """Return the `serving_default` signature of a SavedModel; inputs and outputs by name, as TensorFlow sorts them.
 
     Raises:
@@ -51,7 +53,11 @@ def saved_model_signature(saved_model_pb: bytes) -> KnownSignature:
             f'the SavedModel has no signature "{SERVING_SIGNATURE}" (it has: {names}); {_EXPORT}'
         )
     signature = graph.signature_def[SERVING_SIGNATURE]
-    return KnownSignature(inputs=_tensors(signature.inputs), outputs=_tensors(signature.outputs))
+    is_aware = is_quantization_aware(graph_operators(graph.graph_def))
+    return ModelReading(
+        signature=KnownSignature(inputs=_tensors(signature.inputs), outputs=_tensors(signature.outputs)),
+        state="quantization-aware" if is_aware else "float",
+    )
 
 
 def is_hdf5(path: Path) -> bool:
@@ -64,7 +70,7 @@ def is_hdf5(path: Path) -> bool:
         return stream.read(len(HDF5_MAGIC)) == HDF5_MAGIC
 
 
-def keras_signature(path: Path) -> KnownSignature:
+def read_keras(path: Path) -> ModelReading:
     """Return what a Keras file, a `.keras` archive or an HDF5 file, says of its inputs and outputs.
 
     Raises:
@@ -73,9 +79,21 @@ def keras_signature(path: Path) -> KnownSignature:
     """
     config = _hdf5_config(path) if is_hdf5(path) else _archive_config(path)
     try:
-        return _config_signature(config)
+        return ModelReading(
+            signature=_config_signature(config),
+            state="quantization-aware" if _has_wrapper(config) else "float",
+        )
     except RecursionError as error:
         raise UnreadableModelError("its configuration is nested too deeply") from error
+
+
+def _has_wrapper(value: object) -> bool:
+    """Return whether a layer is wrapped as the TensorFlow Model Optimization Toolkit does it for training."""
+    if isinstance(value, dict):
+        name = value.get("class_name")
+        is_wrapper = isinstance(name, str) and name in _QUANTIZE_WRAPPERS
+        return is_wrapper or any(_has_wrapper(each) for each in value.values())
+    return isinstance(value, list) and any(_has_wrapper(each) for each in value)
 
 
 def _archive_config(path: Path) -> Mapping[str, Any]:

@@ -200,9 +200,29 @@ def _target_json(target: TargetResult) -> dict[str, Any]:
         "quantization": package.quantization,
         "io": target.io,
         "operators": dict(package.operators),
+        "outputs": _outputs_json(package),
         "notes": list(package.notes),
         "seconds": round(target.seconds, 3),
     }
+
+
+def _outputs_json(package: PackagedTarget) -> list[dict[str, Any]]:
+    """How near the outputs of an integer model are to the float model's on a few calibration samples."""
+    check = package.check
+    if check is None:
+        return []
+    measured = [(each.name, each.integer[check.scheme]) for each in check.outputs if check.scheme in each.integer]
+    return [
+        {
+            "name": name,
+            "samples": check.samples,
+            "distinct": found.given.distinct,
+            "sqnr_db": found.sqnr_db,
+            "explained": found.explained,
+            "agreement": found.agreement,
+        }
+        for name, found in measured
+    ]
 
 
 def _bundle_json(package: PackagedTarget) -> dict[str, Any]:

@@ -1,14 +1,10 @@
 """A float `.tflite` and samples become a `.tflite` that knows the range of every tensor.
 
-In: `in/model.tflite` of import_model.py; images, or arrays in `.npy` or `.npz`. Out: `out/calibrated.tflite`, from
-which quantize.py makes each integer variant. Samples are shared out to one process per core, because TensorFlow Lite's
-calibrator holds Python's lock while it runs; ranges are minima and maxima, so the result is the same for any number of
-processes (a test compares the bytes). Nothing is chosen here: the parameters list the samples.
-
-How a pixel becomes a value: an image is decoded (first frame, alpha dropped, EXIF orientation ignored, as the decoders
-of the training frameworks do), brought to 8 bits per channel, resized (bilinear, with anti-aliasing), put into the
-model's channel order, and becomes `(pixel - mean) / std` in float32. Integer arrays hold pixels at the model's size and
-in its channel order: only the last part applies. Float arrays are taken as they are.
+In: `in/model.tflite` of import_model.py; images, or arrays in `.npy` or `.npz`, as samples.py reads them. Out:
+`out/calibrated.tflite`, from which quantize.py makes each integer variant, and `out/probe.npz`, a few samples and what
+the float model makes of them, which it measures the integer model against. Samples are shared out to one process per
+core, because TensorFlow Lite's calibrator holds Python's lock while it runs; ranges are minima and maxima, so the
+result is the same for any number of processes (a test compares the bytes).
 """
 
 import json
@@ -16,10 +12,11 @@ import os
 import subprocess
 import sys
 import threading
-import zipfile
 
 import numpy as np
 
+import probe
+import samples
 import stepio
 
 _CALIBRATOR_MODULE = "tensorflow/lite/python/optimize/_pywrap_tensorflow_lite_calibration_wrapper.so"
@@ -29,10 +26,6 @@ _MAX_WORKERS = 8
 # Each process holds the model about three times and its activations; keep them all within a gigabyte or two.
 _MODEL_BYTES_FOR_ALL_WORKERS = 256 << 20
 _ARCHIVE_BYTES_FOR_ALL_WORKERS = 512 << 20
-_NAMED_FAULTS = 10
-_NHWC_RANK = 4
-# The grey that letterboxed training pipelines pad with (YOLO).
-_PADDING = 114
 
 
 def main(params, workers=None):
@@ -46,17 +39,20 @@ def main(params, workers=None):
         content = stream.read()
     schema = stepio.tflite_schema()
     graph = schema.Model.GetRootAsModel(content, 0)
-    inputs = _inputs(schema, stepio.unpack(schema, content), params)
-    count = _sample_count(params["data"])
+    model = stepio.unpack(schema, content)
+    inputs = samples.described_inputs(schema, model, params)
+    count = samples.sample_count(params["data"])
     if workers is None:
         workers = _worker_count(graph, len(content), params["data"], count)
     work = {"model": params["model"], "inputs": inputs, "data": params["data"]}
+    work["probed"] = probe.positions(count, stepio.describe_tensors(schema, model))
     parts = _calibrate(work, workers)
     calibrated = _merged(schema, [part["calibrated"] for part in parts])
     if calibrated is None:
         parts = _calibrate(work, 1)
         calibrated = parts[0]["calibrated"]
     stepio.write_output("out/calibrated.tflite", calibrated)
+    stepio.write_output("out/probe.npz", probe.pack(probe.merged([part["probe"] for part in parts])))
     stepio.write_step_json(
         stepio.tool_versions("tensorflow-cpu", "tensorflow", "numpy", "pillow"),
         stepio.describe_tensors(schema, stepio.unpack(schema, calibrated)),
@@ -66,12 +62,12 @@ def main(params, workers=None):
 
 def _calibrate(work, workers):
     """Return what `_calibrate_slice` returns for each of `workers` slices, or raise for samples that cannot be used."""
-    count = _sample_count(work["data"])
+    count = samples.sample_count(work["data"])
     progress = stepio.Progress(count, "images" if work["data"]["kind"] == "images" else "samples")
     parts = _in_processes(work, workers, progress) if workers > 1 else [_calibrate_slice(work, 0, 1, progress.advance)]
     faults = sorted(fault for part in parts for fault in part["faults"])
     if faults:
-        raise _sample_faults(faults, count, work["data"])
+        raise samples.sample_faults(faults, count, work["data"])
     return parts
 
 
@@ -89,252 +85,21 @@ def _worker_count(graph, model_bytes, data, count):
     return max(1, min(limits))
 
 
-def _inputs(schema, model, params):
-    """Return what is known of each input, in the order in which the calibrator takes them.
-
-    Raises:
-        StepError: `model-input` where a declared input is not the model's, or images cannot feed it.
-    """
-    tensors = stepio.describe_tensors(schema, model)["inputs"]
-    names = [tensor["name"] for tensor in tensors]
-    declared = {each["name"]: each for each in params["inputs"]}
-    for name in declared:
-        if name not in names:
-            raise stepio.StepError(
-                "model-input",
-                'the model has no input "{}"; it has: {}{}'.format(
-                    name, stepio.listed(names), stepio.suggestion(name, names)
-                ),
-                "correct [[model.input]] name",
-            )
-    images = params["data"]["kind"] == "images"
-    if len(tensors) != 1 and params["data"]["kind"] != "npz":
-        raise stepio.StepError(
-            "model-input",
-            "the model has {} inputs ({}); {} can feed one only".format(
-                len(tensors), stepio.listed(names), "images" if images else "an .npy file"
-            ),
-            "calibrate with an .npz file that has one array per input name",
-        )
-    return [_input(tensor, declared.get(tensor["name"], {}), images) for tensor in tensors]
-
-
-def _input(tensor, declared, images):
-    name, shape = tensor["name"], tensor["shape"]
-    color = declared.get("color", "rgb")
-    channels = 1 if color == "gray" else 3
-    if images and (len(shape) != _NHWC_RANK or shape[0] != 1 or shape[3] != channels):
-        raise stepio.StepError(
-            "model-input",
-            'input "{}" has the shape {}; {} images need [1, height, width, {}]'.format(name, shape, color, channels),
-            'set [[model.input]] color ("gray" for one channel), or calibrate with an .npy file',
-        )
-    result = {"name": name, "shape": shape, "dtype": tensor["dtype"], "color": color}
-    result["resize"] = declared.get("resize", "stretch")
-    for key, neutral in (("mean", 0), ("std", 1)):
-        result[key] = _channel_values(tensor, key, declared.get(key), neutral)
-    return result
-
-
-def _channel_values(tensor, key, values, neutral):
-    """Return `values`, or None where they change nothing."""
-    if values is None or all(value == neutral for value in values):
-        return None
-    channels = tensor["shape"][-1] if tensor["shape"] else 1
-    if len(values) not in (1, channels):
-        raise stepio.StepError(
-            "model-input",
-            'input "{}" has {} channels, but {} has {} values'.format(tensor["name"], channels, key, len(values)),
-            "give [[model.input]] {} one value per channel".format(key),
-        )
-    if key == "std" and 0 in values:
-        raise stepio.StepError("model-input", 'input "{}" has a std of 0'.format(tensor["name"]))
-    if tensor["dtype"] != "float32":
-        raise stepio.StepError(
-            "model-input",
-            'input "{}" takes {} values as they are; it cannot have a {}'.format(tensor["name"], tensor["dtype"], key),
-            "leave [[model.input]] {} out".format(key),
-        )
-    return values
-
-
-def _sample_count(data):
-    return len(data["files"] if data["kind"] == "images" else data["indices"])
-
-
-class _Images:
-    """Image files, one input."""
-
-    def __init__(self, data, inputs):
-        self._files = data["files"]
-        self._input = inputs[0]
-
-    def sample(self, position):
-        """Return the values of every input for one sample, or raise ValueError with what is wrong with it."""
-        return [_normalised(_decode(self._files[position], self._input), self._input)]
-
-
-class _Arrays:
-    """Rows of one array per input."""
-
-    def __init__(self, data, inputs):
-        self._indices = data["indices"]
-        self._inputs = inputs
-        self._arrays = _npy(data["file"]) if data["kind"] == "npy" else _npz(data["file"], inputs)
-        for array, each in zip(self._arrays, inputs):
-            _check_array(array, each, max(self._indices) + 1)
-
-    def sample(self, position):
-        """Return the values of every input for one sample, or raise ValueError with what is wrong with it."""
-        row = self._indices[position]
-        return [
-            _normalised(np.ascontiguousarray(array[row]).reshape(each["shape"]), each)
-            for array, each in zip(self._arrays, self._inputs)
-        ]
-
-
-def _npy(path):
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise stepio.StepError("calibration-unreadable", "the .npy file cannot be read: {}".format(error)) from error
-    return [array]
-
-
-def _npz(path, inputs):
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = [each["name"] for each in inputs]
-            # A file with one array and a model with one input leave no doubt about what is meant.
-            if len(names) == 1 and len(archive.files) == 1:
-                names = archive.files
-            missing = [name for name in names if name not in archive.files]
-            if missing:
-                raise stepio.StepError(
-                    "calibration-unreadable",
-                    "the .npz file has no array for input {}; it has: {}".format(
-                        stepio.listed(missing), stepio.listed(sorted(archive.files))
-                    ),
-                    "name each array as the model names its input",
-                )
-            return [archive[name] for name in names]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise stepio.StepError("calibration-unreadable", "the .npz file cannot be read: {}".format(error)) from error
-
-
-def _check_array(array, each, needed):
-    shape = tuple(each["shape"])
-    row = array.shape[1:]
-    if len(array.shape) == 0 or len(array) < needed:
-        raise stepio.StepError(
-            "calibration-unreadable",
-            'the array for input "{}" has the shape {}; {} samples are needed'.format(
-                each["name"], list(array.shape), needed
-            ),
-        )
-    if row not in (shape, shape[1:]):
-        raise stepio.StepError(
-            "calibration-unreadable",
-            'the samples for input "{}" have the shape {}, the model takes {}'.format(
-                each["name"], list(row), list(shape[1:])
-            ),
-            "store the samples at the model's size, the first dimension counting them",
-        )
-    if array.dtype.kind not in "biuf":
-        raise stepio.StepError(
-            "calibration-unreadable", 'the samples for input "{}" are of type {}'.format(each["name"], array.dtype)
-        )
-
-
-def _decode(path, model_input):
-    """Return one image as uint8 [1, height, width, channels] in the model's channel order."""
-    from PIL import Image
-
-    height, width = model_input["shape"][1:3]
-    try:
-        with Image.open(path) as opened:
-            image = _eight_bit(opened, "L" if model_input["color"] == "gray" else "RGB")
-    except Exception as error:
-        raise ValueError(str(error) or type(error).__name__) from error
-    pixels = np.asarray(_resized(image, width, height, model_input["resize"]))
-    if model_input["color"] == "bgr":
-        pixels = pixels[:, :, ::-1]
-    return pixels.reshape(model_input["shape"])
-
-
-def _eight_bit(image, mode):
-    """Return the image in `mode`; of 16-bit samples the high byte counts, as in the decoders of libpng."""
-    from PIL import Image
-
-    if image.mode == "F":
-        raise ValueError("it has floating-point samples; save it with 8 or 16 bits per channel")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        # Pillow's own conversion cuts everything above 255 off.
-        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
-    return image.convert(mode)
-
-
-def _resized(image, width, height, resize):
-    from PIL import Image
-
-    if resize == "crop":
-        scale = min(image.width / float(width), image.height / float(height))
-        left, top = (image.width - width * scale) / 2, (image.height - height * scale) / 2
-        box = (
-            max(left, 0),
-            max(top, 0),
-            min(left + width * scale, image.width),
-            min(top + height * scale, image.height),
-        )
-        return image.resize((width, height), Image.BILINEAR, box=box)
-    if resize == "letterbox":
-        scale = min(width / float(image.width), height / float(image.height))
-        inner = (max(1, int(image.width * scale + 0.5)), max(1, int(image.height * scale + 0.5)))
-        canvas = Image.new(image.mode, (width, height), _PADDING if image.mode == "L" else (_PADDING,) * 3)
-        canvas.paste(image.resize(inner, Image.BILINEAR), ((width - inner[0]) // 2, (height - inner[1]) // 2))
-        return canvas
-    return image.resize((width, height), Image.BILINEAR)
-
-
-def _normalised(values, model_input):
-    """Return what the model is fed: float32 `(pixel - mean) / std` of integers, anything else as it is."""
-    dtype = np.dtype(model_input["dtype"])
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ValueError("it has values that are not finite")
-    if dtype != np.float32 or values.dtype.kind == "f":
-        return values.astype(dtype)
-    result = values.astype(np.float32)
-    if model_input["mean"] is not None:
-        result -= np.array(model_input["mean"], dtype=np.float32)
-    if model_input["std"] is not None:
-        result /= np.array(model_input["std"], dtype=np.float32)
-    return result
-
-
-def _sample_faults(faults, count, data):
-    images = data["kind"] == "images"
-    lines = ["{} of {} {} cannot be used:".format(len(faults), count, "images" if images else "samples")]
-    for position, reason in faults[:_NAMED_FAULTS]:
-        name = data["files"][position] if images else "sample {}".format(data["indices"][position])
-        lines.append("  {}: {}".format(name, reason))
-    if len(faults) > _NAMED_FAULTS:
-        lines.append("  and {} more".format(len(faults) - _NAMED_FAULTS))
-    return stepio.StepError("calibration-unreadable", "\n".join(lines), "replace or remove them")
-
-
 def _calibrate_slice(work, first, step, advance):
     """Run the model on each `step`-th sample from `first` on.
 
     Returns:
         `faults`: a list of `[position, reason]`; `ranges`: per input the least and the greatest value fed, None where
-        nothing was; `calibrated`: the model with ranges, or None where there are faults.
+        nothing was; `calibrated`: the model with ranges, or None where there are faults; `probe`: arrays by name.
     """
     with open(work["model"], "rb") as stream:
-        calibrator = _Calibrator(stream.read(), work["inputs"])
-    source = (_Images if work["data"]["kind"] == "images" else _Arrays)(work["data"], work["inputs"])
+        content = stream.read()
+    calibrator = _Calibrator(content, work["inputs"])
+    recorder = probe.Recorder(content, work["probed"])
+    source = samples.opened(work["data"], work["inputs"])
     faults = []
     ranges = [None] * len(work["inputs"])
-    for position in range(first, _sample_count(work["data"]), step):
+    for position in range(first, samples.sample_count(work["data"]), step):
         try:
             values = source.sample(position)
         except ValueError as error:
@@ -342,9 +107,13 @@ def _calibrate_slice(work, first, step, advance):
         else:
             if not faults:
                 calibrator.feed(values)
+                recorder.take(position, values)
             ranges = [_widened(known, each) for known, each in zip(ranges, values)]
         advance()
-    return {"faults": faults, "ranges": ranges, "calibrated": None if faults else calibrator.result()}
+    part = {"faults": faults, "ranges": ranges, "calibrated": None, "probe": {}}
+    if not faults:
+        part.update(calibrated=calibrator.result(), probe=recorder.result())
+    return part
 
 
 class _Calibrator:
@@ -446,12 +215,12 @@ class _Worker:
     """This script once more, with its work on stdin and its news as JSON lines on stdout."""
 
     def __init__(self, work, number, workers, advance):
-        self._output = "out/calibrated.{}.partial".format(number)
+        self._outputs = ["out/{}.{}.partial".format(name, number) for name in ("calibrated", "probe")]
         self._last = {}
         self._process = subprocess.Popen(
             [sys.executable, os.path.abspath(__file__), "--worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        job = {"work": work, "first": number, "step": workers, "output": self._output}
+        job = {"work": work, "first": number, "step": workers, "outputs": self._outputs}
         self._process.stdin.write(json.dumps(job).encode("utf-8"))
         self._process.stdin.close()
         self._reader = threading.Thread(target=self._read, args=(advance,), daemon=True)
@@ -473,9 +242,12 @@ class _Worker:
             raise RuntimeError("a calibration process ended with code {}".format(self._process.returncode))
         part = dict(self._last)
         if not part["faults"]:
-            with open(self._output, "rb") as stream:
+            calibrated, probed = self._outputs
+            with open(calibrated, "rb") as stream:
                 part["calibrated"] = stream.read()
-            os.remove(self._output)
+            part["probe"] = probe.unpack(probed)
+            os.remove(calibrated)
+            os.remove(probed)
         return part
 
     def stop(self):
@@ -496,10 +268,11 @@ def _worker():
     except stepio.StepError as error:
         tell({"error": {"code": error.code, "message": str(error), "hint": error.hint}})
         return
-    calibrated = part.pop("calibrated")
+    calibrated, probed = part.pop("calibrated"), part.pop("probe")
     if calibrated is not None:
-        with open(job["output"], "wb") as stream:
-            stream.write(calibrated)
+        for path, left in zip(job["outputs"], (calibrated, probe.pack(probed))):
+            with open(path, "wb") as stream:
+                stream.write(left)
     tell(part)
 
 

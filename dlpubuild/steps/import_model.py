@@ -74,9 +74,9 @@ def _convert_keras(path, params, freeze_below_bytes):
     inputs = [ModelInput(tensor.name, tuple(tensor.shape), tensor.dtype) for tensor in model.inputs]
     input_structure, output_structure = _keras_structures(model)
     names = _keras_output_names(model, output_structure)
-    shapes = _fixed_shapes(inputs, params["inputs"])
-    chosen = _chosen_outputs(names, params["outputs"])
-    ordered = _in_declared_order([each.name for each in inputs], params["inputs"])
+    shapes = fixed_shapes(inputs, params["inputs"])
+    chosen = chosen_outputs(names, params["outputs"])
+    ordered = in_declared_order([each.name for each in inputs], params["inputs"])
 
     def call(**tensors):
         structure = keras.tree.pack_sequence_as(input_structure, [tensors[nodes[each.name]] for each in inputs])
@@ -87,16 +87,16 @@ def _convert_keras(path, params, freeze_below_bytes):
     nodes = {name: "input_{:03}".format(number) for number, name in enumerate(ordered)}
     out_nodes = ["output_{:03}".format(number) for number in range(len(chosen))]
     specs = {nodes[each.name]: tf.TensorSpec(shapes[each.name], each.dtype, name=nodes[each.name]) for each in inputs}
-    with _conversion():
+    with conversion():
         function = tf.function(call, autograph=False)
         traced = function.get_concrete_function(**specs)
         if model.count_params() * _BYTES_PER_WEIGHT < freeze_below_bytes:
-            content = _run(tf.lite.TFLiteConverter.from_concrete_functions([traced]), params["optimization"])
-            return _with_signature(content, ordered, chosen)
+            content = run_converter(tf.lite.TFLiteConverter.from_concrete_functions([traced]), params["optimization"])
+            return with_signature(content, ordered, chosen)
         with tempfile.TemporaryDirectory() as folder:
             _save(tf, folder, function, traced, [variable.value for variable in model.variables])
             converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SERVING])
-            content = _run(converter, params["optimization"])
+            content = run_converter(converter, params["optimization"])
     return _with_order(content, [(nodes[name], name) for name in ordered], list(zip(out_nodes, chosen)))
 
 
@@ -211,17 +211,17 @@ def _convert_saved_model(path, params):
 
     signature = _read_saved_model(path).signature_def[SERVING]
     inputs = [_saved_model_input(name, signature.inputs[name]) for name in sorted(signature.inputs)]
-    shapes = _fixed_shapes(inputs, params["inputs"])
-    chosen = _chosen_outputs(sorted(signature.outputs), params["outputs"])
-    ordered = _in_declared_order([each.name for each in inputs], params["inputs"])
+    shapes = fixed_shapes(inputs, params["inputs"])
+    chosen = chosen_outputs(sorted(signature.outputs), params["outputs"])
+    ordered = in_declared_order([each.name for each in inputs], params["inputs"])
     static = all(each.shape == tuple(shapes[each.name]) for each in inputs)
-    with tempfile.TemporaryDirectory() as folder, _conversion():
+    with tempfile.TemporaryDirectory() as folder, conversion():
         if not static or len(chosen) != len(signature.outputs):
             _save_fixed(tf, path, folder, inputs, shapes, chosen)
             path = folder
         with _loading():
             converter = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=[SERVING])
-        content = _run(converter, params["optimization"])
+        content = run_converter(converter, params["optimization"])
     return _with_order(content, list(zip(ordered, ordered)), list(zip(chosen, chosen)))
 
 
@@ -253,8 +253,8 @@ def _read_saved_model(path):
             'the SavedModel has no signature "{}"; it has: {}'.format(SERVING, stepio.listed(names)),
             "export it with model.export(FOLDER) or tf.saved_model.save(module, FOLDER, signatures=function)",
         )
-    _refuse_fake_quant(node.op for node in graph.graph_def.node)
-    _refuse_fake_quant(node.op for function in graph.graph_def.library.function for node in function.node_def)
+    refuse_fake_quant(node.op for node in graph.graph_def.node)
+    refuse_fake_quant(node.op for function in graph.graph_def.library.function for node in function.node_def)
     return graph
 
 
@@ -288,7 +288,7 @@ def _save(tf, folder, function, traced, tracked):
     tf.saved_model.save(module, folder, signatures={SERVING: traced})
 
 
-def _refuse_fake_quant(operators):
+def refuse_fake_quant(operators):
     """Calibrating such a model would lose what its training fixed (seen with 2.19.1: other weight scales come out)."""
     found = sorted(set(operators).intersection(_FAKE_QUANT))
     if found:
@@ -301,7 +301,7 @@ def _refuse_fake_quant(operators):
         )
 
 
-def _fixed_shapes(inputs, declared):
+def fixed_shapes(inputs, declared):
     """Return the whole shape of every input, by name.
 
     A dynamic first dimension is the batch and becomes 1; any other must be declared.
@@ -365,7 +365,7 @@ def _shown_shape(shape):
     return "[{}]".format(", ".join("?" if size is None else str(size) for size in shape))
 
 
-def _chosen_outputs(known, declared):
+def chosen_outputs(known, declared):
     """Return the outputs the built model has: those declared, in that order, else all of the model's."""
     for name in declared:
         if name not in known:
@@ -379,13 +379,14 @@ def _chosen_outputs(known, declared):
     return list(declared) or list(known)
 
 
-def _in_declared_order(known, declared):
+def in_declared_order(known, declared):
     """Return the inputs, those declared first: a model cannot run without the others."""
     first = [each["name"] for each in declared]
     return first + [name for name in known if name not in first]
 
 
-def _run(converter, optimization):
+def run_converter(converter, optimization):
+    """Return the bytes of the `.tflite`; `optimization` is `none`, or how its weights become smaller."""
     import tensorflow as tf
 
     # The metadata would hold a hash of the model; min_runtime_version is written all the same.
@@ -409,7 +410,7 @@ def _loading():
 
 
 @contextlib.contextmanager
-def _conversion():
+def conversion():
     """Whatever TensorFlow raises within is a fault of the conversion."""
     try:
         yield
@@ -459,7 +460,7 @@ def _shortened(text):
     return short if len(short) <= _SHOWN_REASON_CHARACTERS else short[:_SHOWN_REASON_CHARACTERS] + " ..."
 
 
-def _with_signature(content, inputs, outputs):
+def with_signature(content, inputs, outputs):
     """Return the model with a `serving_default` signature, which a frozen function does not give it."""
     schema = stepio.tflite_schema()
     model = stepio.unpack(schema, content)

@@ -69,6 +69,8 @@ class ModelNeeds:
         integer_only: no float computation, no Flex and no custom operator.
         static_shapes: every size is known at build time.
         batch: first dimension of every input of two or more dimensions; `None` leaves it free.
+        compiled_operator: custom code of the one custom operator that is allowed, and has to be there: what an SoC's
+            own compiler made of a model. `quantization` is not judged then, because it is hidden there.
     """
 
     quantization: QuantizationLabel
@@ -77,6 +79,7 @@ class ModelNeeds:
     integer_only: bool
     static_shapes: bool
     batch: int | None
+    compiled_operator: str | None = None
 
     @property
     def is_integer(self) -> bool:
@@ -155,6 +158,9 @@ _SCHEMES: Final[Mapping[QuantizationLabel, str]] = {
 
 
 def _quantization(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
+    if needs.compiled_operator is not None:
+        yield from _compiled(model, needs.compiled_operator)
+        return
     found = summarise(model).quantization
     if found == needs.quantization or (needs.is_integer and found in _INTEGER_SCHEMES):
         return
@@ -171,6 +177,17 @@ def _quantization(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding
     yield GateFinding(
         rule=rule, subject="model", found=_SCHEMES[found], wanted=_SCHEMES[needs.quantization], change=change
     )
+
+
+def _compiled(model: TfliteModel, custom_code: str) -> Iterator[GateFinding]:
+    if custom_code not in summarise(model).custom_operators:
+        yield GateFinding(
+            rule=GateRule.CUSTOM_OPERATOR,
+            subject="model",
+            found="no compiled part",
+            wanted=f"the operator {custom_code}",
+            change="compile it for this SoC",
+        )
 
 
 def _has_quantizable_weight(model: TfliteModel, needs: ModelNeeds) -> bool:
@@ -266,6 +283,8 @@ def _operators(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
         border = _float_border(graph, needs) if number == 0 else {}
         for operator in graph.operators:
             floats = [tensor for tensor in operands(graph, operator) if is_float(tensor)]
+            if needs.compiled_operator is not None and operator.custom_code == needs.compiled_operator:
+                continue
             if operator.is_custom:
                 yield _custom_finding(number, operator)
             elif not all(tensor.index in border.get(operator.name, ()) for tensor in floats):

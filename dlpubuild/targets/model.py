@@ -83,7 +83,8 @@ class Target:
     """One package that is asked for: an SoC and its settled options.
 
     `compiler` has those of the SoC's own compiler, as a step template takes them; `min_mapped` is the smallest share of
-    operators on the accelerator, 0 to 1, None where any but 0 will do.
+    operators on the accelerator, 0 to 1, None where any but 0 will do. `io` is the type of inputs, and of outputs but
+    where `output_io` says another: a model that is packaged as it is may have two.
     """
 
     soc: Soc
@@ -93,6 +94,7 @@ class Target:
     activations: ActivationPrecision
     compiler: Mapping[str, CompilerOption] = field(default_factory=lambda: COMPILER_DEFAULTS)
     min_mapped: float | None = None
+    output_io: IoType | None = None
 
     @property
     def name(self) -> str:

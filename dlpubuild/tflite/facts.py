@@ -32,6 +32,8 @@ QuantizationLabel = Literal["none", "float16", "dynamic", "per-tensor", "per-cha
 
 # Prefixes of custom codes that only TensorFlow's Flex delegate can run.
 FLEX_PREFIX = "Flex"
+# The custom code of what the Edge TPU compiler made of the operators that it mapped.
+EDGETPU_OPERATOR = "edgetpu-custom-op"
 _RUNTIME_KEY = "min_runtime_version"
 
 

@@ -139,6 +139,12 @@ _KNOWN = MappingProxyType(
             lock_name="tf2",
             environment=MappingProxyType({**_COMMON_ENVIRONMENT, **_TENSORFLOW_ENVIRONMENT}),
         ),
+        "onnx": _Known(
+            title="ONNX 1.19.1, onnx2tf and TensorFlow 2.19.1 on Python 3.11",
+            python="3.11",
+            lock_name="onnx",
+            environment=MappingProxyType({**_COMMON_ENVIRONMENT, **_TENSORFLOW_ENVIRONMENT}),
+        ),
         "edgetpu": _Known(
             title="the Edge TPU compiler 16.0",
             python="3.11",

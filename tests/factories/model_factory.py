@@ -1,7 +1,7 @@
 """Model files as far as they are looked at without TensorFlow: a Keras configuration, a SavedModel's signature.
 
 In: names and shapes of inputs and outputs. Out: bytes. The protocol buffer is written here by hand, and not with the
-descriptors of `dlpubuild.project.saved_model_proto`: a reader and a writer that share a wrong number would agree.
+descriptors of `dlpubuild.project.tensorflow_proto`: a reader and a writer that share a wrong number would agree.
 """
 
 from __future__ import annotations
@@ -66,8 +66,17 @@ def saved_model(
     *,
     signature: str = "serving_default",
     tag: str = "serve",
+    graph: bytes | None = None,
 ) -> bytes:
-    """Return a `saved_model.pb`; a shape has -1 for a dynamic dimension and is None where the rank is unknown."""
+    """Return a `saved_model.pb`; a shape has -1 for a dynamic dimension and is None where the rank is unknown.
+
+    Args:
+        inputs: shape by name.
+        outputs: likewise.
+        signature: name of the signature that has them.
+        tag: of the graph.
+        graph: the GraphDef in it, as `graph_def` returns it.
+    """
     meta_info = _field(4, tag.encode())  # MetaInfoDef.tags
     tables = [
         _field(number, _entry(name, _tensor(name, shape)))  # SignatureDef.inputs, outputs
@@ -75,15 +84,44 @@ def saved_model(
         for name, shape in table.items()
     ]
     other = _field(5, _entry("__saved_model_init_op", _field(2, _entry("init", _tensor("init", None)))))
-    graph_def = _field(2, b"\x0a\x02ab")  # MetaGraphDef.graph_def, of which nothing is read
+    nodes = _field(2, graph_def([("x", "Identity", [])]) if graph is None else graph)  # MetaGraphDef.graph_def
     signatures = _field(5, _entry(signature, b"".join(tables) + _field(3, b"tensorflow/serving/predict")))
-    graph = _field(1, meta_info) + graph_def + other + signatures
-    return b"\x08\x01" + _field(2, graph)  # SavedModel.saved_model_schema_version, meta_graphs
+    meta_graph = _field(1, meta_info) + nodes + other + signatures
+    return b"\x08\x01" + _field(2, meta_graph)  # SavedModel.saved_model_schema_version, meta_graphs
+
+
+def graph_def(
+    nodes: Sequence[tuple[str, str, Sequence[str]]],
+    *,
+    shapes: Mapping[str, Sequence[int] | None] | None = None,
+    function_nodes: Sequence[tuple[str, str, Sequence[str]]] = (),
+) -> bytes:
+    """Return a GraphDef, which in a file of its own is a frozen graph.
+
+    Args:
+        nodes: name, operator and inputs of each.
+        shapes: attribute `shape` of nodes by name, which also get `dtype` float32; None for an unknown rank.
+        function_nodes: the same as `nodes`, of one function in the library.
+    """
+    encoded = []
+    for name, operator, inputs in nodes:
+        node = _field(1, name.encode()) + _field(2, operator.encode())  # NodeDef.name, op
+        node += b"".join(_field(3, each.encode()) for each in inputs)  # input
+        if shapes and name in shapes:
+            node += _field(5, _entry("dtype", b"\x30\x01"))  # attr: AttrValue.type
+            node += _field(5, _entry("shape", _field(7, _shape(shapes[name]))))  # attr: AttrValue.shape
+        encoded.append(_field(1, node))  # GraphDef.node
+    library = b"".join(_field(3, _field(1, n.encode()) + _field(2, op.encode())) for n, op, _ in function_nodes)
+    versions = _field(4, b"\x08\xc0\x10")  # GraphDef.versions
+    return b"".join(encoded) + (_field(2, _field(1, library)) if function_nodes else b"") + versions
+
+
+def _shape(shape: Sequence[int] | None) -> bytes:
+    return b"\x18\x01" if shape is None else b"".join(_field(2, b"\x08" + _varint(size)) for size in shape)
 
 
 def _tensor(name: str, shape: Sequence[int] | None) -> bytes:
-    sizes = b"\x18\x01" if shape is None else b"".join(_field(2, b"\x08" + _varint(size)) for size in shape)
-    return _field(1, f"{name}:0".encode()) + b"\x10\x01" + _field(3, sizes)  # TensorInfo.name, dtype, tensor_shape
+    return _field(1, f"{name}:0".encode()) + b"\x10\x01" + _field(3, _shape(shape))  # TensorInfo.name, dtype, tensor_shape
 
 
 def _entry(key: str, value: bytes) -> bytes:

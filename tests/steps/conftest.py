@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 INSIDE = Path(__file__).parent / "inside"
 
+# What the templates list as `modules` of each script.
+MODULES = {
+    "calibrate.py": ("probe.py", "samples.py", "tflite_run.py"),
+    "quantize.py": ("output_check.py", "probe.py", "tflite_run.py"),
+}
+
 # The environment an action gives its command.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -65,7 +71,7 @@ def run_step(
     """Stage and run one step as an executor does: a scratch folder, an explicit environment, relative paths."""
     for name in ("src", "in", "out"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for name in (script, "stepio.py"):
+    for name in (script, "stepio.py", *MODULES.get(script, ())):
         shutil.copy(steps_dir() / name, folder / "src" / name)
     (folder / "src" / "params.json").write_text(json.dumps(params), encoding="utf-8")
     for place, source in (inputs or {}).items():

@@ -152,7 +152,7 @@ def test_the_number_of_processes_does_not_change_a_byte(
     data = {"kind": "npy", "file": str(samples / "pixels.npy"), "indices": list(range(COUNT))}
     params = {"model": str(float_model), "inputs": [IMAGE], "data": data}
     one, two, three = calibrated_with(tf2_python, tmp_path, params, (1, 2, 3))
-    assert set(one) == {"calibrated.tflite", "step.json"}
+    assert set(one) == {"calibrated.tflite", "probe.npz", "step.json"}
     assert one == two == three
 
 

@@ -1,4 +1,4 @@
-"""Decode odd images as calibrate.py does; runs in the toolchain.
+"""Decode odd images as samples.py does; runs in the toolchain.
 
 Out: by name, the pixels of each image as nested lists (height, width, channels), or what is wrong with it.
 """
@@ -8,8 +8,8 @@ Out: by name, the pixels of each image as nested lists (height, width, channels)
 
 import json
 
-import calibrate
 import numpy as np
+import samples
 from PIL import Image
 
 # Named as in the manifest; 2 by 2 unless a test of resizing says otherwise.
@@ -88,7 +88,7 @@ def result(name, save, model_input):
     path = name.replace(" ", "-")
     save(path)
     try:
-        pixels = calibrate._decode(path, model_input)
+        pixels = samples.decode(path, model_input)
     except ValueError as error:
         return str(error)
     assert pixels.dtype == np.uint8

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dlpubuild.errors import TemplateError
 from dlpubuild.manifest.load import load_manifest
 from dlpubuild.plan.model import FilesInput, OutputOf, Plan, Step
 from dlpubuild.plan.planner import plan_build, render_checked
@@ -109,7 +110,7 @@ def test_inputs_and_outputs_are_in_order_of_their_places(tmp_path: Path) -> None
 
 def test_a_step_runs_its_script_with_the_support_script_beside_it(tmp_path: Path) -> None:
     for step in planned(tmp_path).steps:
-        assert [script.name for script in step.scripts][1:] == ["stepio.py"]
+        assert step.scripts[-1].name == "stepio.py"
         assert all(script.is_file() for script in step.scripts)
 
 
@@ -174,7 +175,8 @@ def test_a_lock_that_changes_makes_every_step_another(project: Project) -> None:
         ({"params": {"x": 1}}, ["quantize"]),
         ({"script": "calibrate.py"}, ["quantize"]),
         ({"modules": ["calibrate.py"]}, ["quantize"]),
-        ({"modules": []}, []),
+        ({"modules": []}, ["quantize"]),
+        ({"modules": ["output_check.py", "probe.py", "tflite_run.py"]}, []),
         ({"outputs": ["out/model.tflite", "out/more"]}, ["quantize"]),
         ({"inputs": {"in/other.tflite": "calibrate:out/calibrated.tflite"}}, ["quantize"]),
         ({"inputs": {"in/calibrated.tflite": "import:out/model.tflite"}}, ["quantize"]),
@@ -191,6 +193,24 @@ def test_a_key_is_a_digest_over_all_that_a_step_is_made_of(
 
     new = keys(plan_build(project, render=render))
     assert [name for name, key in keys(plan_build(project)).items() if new[name] != key] == expected
+
+
+def test_the_step_that_measures_the_integer_model_is_planned_by_its_key(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "[target.cpu]\n[target.artpec8]\n[target.artpec7]\n")
+    cpu, *integers = plan.targets
+    assert cpu.checked is None
+    for each in integers:
+        assert each.checked is not None
+        assert plan.step(each.checked).id == "quantize"
+        assert each.checked in each.steps
+
+
+def test_a_measuring_step_that_is_not_there_is_told(project: Project) -> None:
+    def render(soc: Soc, context: Mapping[str, Any]) -> dict[str, Any]:
+        return render_checked(soc, context) | {"checked": {"by": "measure"}}
+
+    with pytest.raises(TemplateError, match='measured by step "measure"'):
+        plan_build(project, render=render)
 
 
 def test_only_selected_targets_are_planned(tmp_path: Path) -> None:

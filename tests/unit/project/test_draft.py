@@ -14,7 +14,7 @@ from dlpubuild.errors import ErrorCode, UsageError
 from dlpubuild.manifest.load import manifest_from_bytes
 from dlpubuild.manifest.model import Manifest
 from dlpubuild.project.draft import draft_manifest, project_name
-from dlpubuild.project.model import KnownSignature, KnownTensor
+from dlpubuild.project.model import KnownSignature, KnownTensor, ModelReading
 from tests.factories.model_factory import classifier, keras_archive
 from tests.factories.small_projects import resolve, write_project
 
@@ -23,7 +23,7 @@ FOLDER = Path("/project")
 
 
 def drafted(signature: KnownSignature, model: Path = FOLDER / "m.keras") -> Manifest:
-    text = draft_manifest(model, FOLDER, signature, SOCS)
+    text = draft_manifest(model, FOLDER, ModelReading(signature=signature), SOCS)
     return manifest_from_bytes(text.encode(), path=FOLDER / "dlpu.toml")
 
 
@@ -65,7 +65,9 @@ def test_one_channel_is_drafted_gray() -> None:
 
 def test_the_usual_normalisations_are_there_as_comments_that_fit() -> None:
     for channels in (1, 3):
-        text = draft_manifest(FOLDER / "m.keras", FOLDER, with_input((-1, 8, 8, channels)), SOCS)
+        text = draft_manifest(
+            FOLDER / "m.keras", FOLDER, ModelReading(signature=with_input((-1, 8, 8, channels))), SOCS
+        )
         pairs = [line.removeprefix("# ") for line in text.split("\n") if line.startswith(("# mean =", "# std ="))]
         assert len(pairs) >= 4
         for pair in pairs:
@@ -114,14 +116,18 @@ def test_a_model_outside_is_allowed_outside() -> None:
 @given(name=st.text(min_size=1), file=st.text(min_size=1).filter(lambda text: "/" not in text and "\0" not in text))
 def test_whatever_the_names_the_draft_is_toml_that_says_them(name: str, file: str) -> None:
     model = FOLDER / f"m{file}.keras"
-    document = tomllib.loads(draft_manifest(model, FOLDER, with_input((-1, 8, 8, 3), name), SOCS))
+    document = tomllib.loads(
+        draft_manifest(model, FOLDER, ModelReading(signature=with_input((-1, 8, 8, 3), name)), SOCS)
+    )
     assert document["model"]["input"][0]["name"] == name
     assert document["model"]["source"] == model.name
 
 
 def test_a_name_that_is_not_utf8_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
-        draft_manifest(Path(os.fsdecode(b"/project/r\xe4v.keras")), FOLDER, KnownSignature(), SOCS)
+        draft_manifest(
+            Path(os.fsdecode(b"/project/r\xe4v.keras")), FOLDER, ModelReading(signature=KnownSignature()), SOCS
+        )
     assert caught.value.code is ErrorCode.PATH_KIND
 
 
@@ -156,5 +162,7 @@ def test_a_drafted_project_resolves_once_its_data_is_there(tmp_path: Path) -> No
     (tmp_path / "data" / "calibration" / "a.png").write_bytes((tmp_path / "data" / "one.png").read_bytes())
     (tmp_path / "model.keras").write_bytes(keras_archive(classifier()))
     signature = resolve(tmp_path / "dlpu.toml").signature
-    (tmp_path / "dlpu.toml").write_text(draft_manifest(tmp_path / "model.keras", tmp_path, signature, SOCS))
+    (tmp_path / "dlpu.toml").write_text(
+        draft_manifest(tmp_path / "model.keras", tmp_path, ModelReading(signature=signature), SOCS)
+    )
     assert [target.name for target in resolve(tmp_path / "dlpu.toml").targets] == list(SOCS)

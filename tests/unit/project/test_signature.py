@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlpubuild.project.model import KnownSignature
-from dlpubuild.project.signature import UnreadableModelError, keras_signature, saved_model_signature
+from dlpubuild.project.signature import UnreadableModelError, read_keras, read_saved_model
 from tests.factories.model_factory import (
     classifier,
     dense_layer,
@@ -46,6 +46,14 @@ def of_config(place: Path, config: object) -> KnownSignature:
     path = place / "model.keras"
     path.write_bytes(keras_archive(config))
     return keras_signature(path)
+
+
+def keras_signature(path: Path) -> KnownSignature:
+    return read_keras(path).signature
+
+
+def saved_model_signature(data: bytes) -> KnownSignature:
+    return read_saved_model(data).signature
 
 
 def shapes(signature: KnownSignature) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:

@@ -39,6 +39,9 @@ rm -rf "$top"/calibrate
 mkdir -p "$top"/calibrate/src "$top"/calibrate/in "$top"/calibrate/out
 cd "$top"/calibrate
 cp /steps/calibrate.py src/
+cp /steps/probe.py src/
+cp /steps/samples.py src/
+cp /steps/tflite_run.py src/
 cp /steps/stepio.py src/
 cat >src/params.json <<'END_OF_PARAMS'
 {
@@ -79,17 +82,22 @@ rm -rf "$top"/quantize-artpec8
 mkdir -p "$top"/quantize-artpec8/src "$top"/quantize-artpec8/in "$top"/quantize-artpec8/out
 cd "$top"/quantize-artpec8
 cp /steps/quantize.py src/
+cp /steps/output_check.py src/
+cp /steps/probe.py src/
+cp /steps/tflite_run.py src/
 cp /steps/stepio.py src/
 cat >src/params.json <<'END_OF_PARAMS'
 {
  "input_type": "uint8",
  "model": "in/calibrated.tflite",
  "output_type": "uint8",
- "per_channel": false
+ "per_channel": false,
+ "probe": "in/probe.npz"
 }
 END_OF_PARAMS
 mkdir -p in
 cp "$top"/calibrate/out/calibrated.tflite in/calibrated.tflite
+cp "$top"/calibrate/out/probe.npz in/probe.npz
 env -i PATH="$PATH" HOME="${HOME:-/}" LC_ALL=C.UTF-8 PYTHONHASHSEED=0 "$PYTHON" src/quantize.py src/params.json
 
 # quantize:artpec9: quantize to integers
@@ -97,17 +105,22 @@ rm -rf "$top"/quantize-artpec9
 mkdir -p "$top"/quantize-artpec9/src "$top"/quantize-artpec9/in "$top"/quantize-artpec9/out
 cd "$top"/quantize-artpec9
 cp /steps/quantize.py src/
+cp /steps/output_check.py src/
+cp /steps/probe.py src/
+cp /steps/tflite_run.py src/
 cp /steps/stepio.py src/
 cat >src/params.json <<'END_OF_PARAMS'
 {
  "input_type": "uint8",
  "model": "in/calibrated.tflite",
  "output_type": "uint8",
- "per_channel": true
+ "per_channel": true,
+ "probe": "in/probe.npz"
 }
 END_OF_PARAMS
 mkdir -p in
 cp "$top"/calibrate/out/calibrated.tflite in/calibrated.tflite
+cp "$top"/calibrate/out/probe.npz in/probe.npz
 env -i PATH="$PATH" HOME="${HOME:-/}" LC_ALL=C.UTF-8 PYTHONHASHSEED=0 "$PYTHON" src/quantize.py src/params.json
 
 echo artpec8: "$top"/quantize-artpec8/out/model.tflite

@@ -39,6 +39,9 @@ rm -rf "$top"/calibrate
 mkdir -p "$top"/calibrate/src "$top"/calibrate/in "$top"/calibrate/out
 cd "$top"/calibrate
 cp /steps/calibrate.py src/
+cp /steps/probe.py src/
+cp /steps/samples.py src/
+cp /steps/tflite_run.py src/
 cp /steps/stepio.py src/
 cat >src/params.json <<'END_OF_PARAMS'
 {
@@ -79,17 +82,22 @@ rm -rf "$top"/quantize
 mkdir -p "$top"/quantize/src "$top"/quantize/in "$top"/quantize/out
 cd "$top"/quantize
 cp /steps/quantize.py src/
+cp /steps/output_check.py src/
+cp /steps/probe.py src/
+cp /steps/tflite_run.py src/
 cp /steps/stepio.py src/
 cat >src/params.json <<'END_OF_PARAMS'
 {
  "input_type": "uint8",
  "model": "in/calibrated.tflite",
  "output_type": "uint8",
- "per_channel": true
+ "per_channel": true,
+ "probe": "in/probe.npz"
 }
 END_OF_PARAMS
 mkdir -p in
 cp "$top"/calibrate/out/calibrated.tflite in/calibrated.tflite
+cp "$top"/calibrate/out/probe.npz in/probe.npz
 env -i PATH="$PATH" HOME="${HOME:-/}" LC_ALL=C.UTF-8 PYTHONHASHSEED=0 "$PYTHON" src/quantize.py src/params.json
 
 echo cpu: "$top"/quantize/out/model.tflite
