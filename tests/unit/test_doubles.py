@@ -40,5 +40,5 @@ def test_a_mention_is_found(text: bytes) -> None:
 
 
 def test_the_product_has_no_bytes_of_a_double() -> None:
-    own = {path.read_bytes() for path in DOUBLES.iterdir() if path.is_file() and path.stat().st_size}
+    own = {path.read_bytes() for path in DOUBLES.rglob("*") if path.is_file() and path.stat().st_size}
     assert not [path for path in _product() if path.read_bytes() in own]
