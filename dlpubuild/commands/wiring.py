@@ -292,11 +292,15 @@ def pinned(project: Project, memo: Memo, pin_of: Callable[[str], ToolchainPin]) 
 
 def declared_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
     """Return what pins a toolchain by what is written down, for commands that run no step."""
+    from dlpubuild.commands.execution import local_pins  # noqa: PLC0415
     from dlpubuild.toolchains.pins import ImagePin, image_pin, load_pin  # noqa: PLC0415
 
     own = {each.name: each.image for each in manifest.toolchains if each.image is not None}
+    installed = {each.name for each in manifest.toolchains if each.path is not None}
 
     def pin_of(name: str) -> ToolchainPin:
+        if name in installed:
+            return local_pins(host, manifest)(name)
         if name in own:
             return image_pin(name, lambda _: ImagePin(reference=own[name], is_own=True, origin=str(manifest.path)))
         return load_pin(name, machine=host.machine, system=host.system)

@@ -12,6 +12,7 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.factories.ambarella import put_toolchain
 from tests.factories.edgetpu import put_compiler
 
 if TYPE_CHECKING:
@@ -54,10 +55,17 @@ def add_to_manifest(project: Path, toml: str) -> None:
     manifest.write_text(f"{manifest.read_text()}\n{toml}")
 
 
-def with_edgetpu(project: Path, **config: Any) -> None:
+def with_edgetpu(project: Path, *, manifest: bool = True, **config: Any) -> None:
     """Give the project an Edge TPU compiler of its own; see `put_compiler` for `config`."""
     put_compiler(project / "tools" / "edgetpu", **config)
-    add_to_manifest(project, '[toolchain.edgetpu]\npath = "tools/edgetpu"\n')
+    if manifest:
+        add_to_manifest(project, '[toolchain.edgetpu]\npath = "tools/edgetpu"\n')
+
+
+def with_ambarella(project: Path, **config: Any) -> None:
+    """Give the project a toolchain of Ambarella's; see `put_toolchain` for `config`."""
+    put_toolchain(project / "tools" / "ambarella", **config)
+    add_to_manifest(project, '[toolchain.ambarella]\npath = "tools/ambarella"\n')
 
 
 def bundle_of(dist: Path, soc: str, *, base: str = f"{NAME}-1.0.0") -> dict[str, bytes]:

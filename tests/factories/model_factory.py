@@ -121,7 +121,9 @@ def _shape(shape: Sequence[int] | None) -> bytes:
 
 
 def _tensor(name: str, shape: Sequence[int] | None) -> bytes:
-    return _field(1, f"{name}:0".encode()) + b"\x10\x01" + _field(3, _shape(shape))  # TensorInfo.name, dtype, tensor_shape
+    return (
+        _field(1, f"{name}:0".encode()) + b"\x10\x01" + _field(3, _shape(shape))
+    )  # TensorInfo.name, dtype, tensor_shape
 
 
 def _entry(key: str, value: bytes) -> bytes:

@@ -112,3 +112,22 @@ def test_floats_at_the_border_of_a_compiled_model_are_told_to_run_on_the_cpu(too
     assert "operators run on the CPU, which is slower: 2 DEQUANTIZE, 1 QUANTIZE" in done.err
     told = described(project / "dist", "artpec7")
     assert {each["dtype"] for each in (*told["inputs"], *told["outputs"])} == {"float32"}
+
+
+def test_a_compiler_of_ones_own_is_checked_locked_and_rendered_like_a_pinned_one(tool: Tool, project: Path) -> None:
+    only_targets(project, ("artpec7",))
+    checked = tool.run("check", cwd=project)
+    assert (checked.code, checked.err) == (0, "")
+    assert tool.run("render", str(project / "by-hand"), cwd=project).code == 0
+    assert (project / "by-hand/compile/run").is_file()
+    assert tool.run("lock", cwd=project).code == 0
+    locked = tool.run("build", "--locked", "--offline", cwd=project)
+    assert locked.code == 0, locked.err
+    with_edgetpu(project, manifest=False, cpu=["ADD"])
+    other = tool.run("build", "--locked", "--offline", cwd=project)
+    assert other.code == 4, other.err
+    assert "toolchain.edgetpu" in other.err
+    (project / "tools/edgetpu/edgetpu_compiler").unlink()
+    missing = tool.run("check", cwd=project)
+    assert missing.code == 7, missing.err
+    assert "has no program edgetpu_compiler" in missing.err
