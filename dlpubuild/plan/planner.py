@@ -145,6 +145,7 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "inputs": [_input_shape(each) for each in project.inputs],
             "onnx_file": onnx_file(project.model),
             "onnx_inputs": [_onnx_input(each) for each in project.onnx_inputs],
+            "normalised": [_normalisation(each) for each in project.inputs],
             "outputs": [each.name for each in project.manifest.model.outputs],
         },
     }
@@ -167,7 +168,11 @@ def _onnx_input(each: OnnxInput) -> dict[str, Any]:
 
 
 def _preprocessing(each: ModelInput, resize: str) -> dict[str, Any]:
-    result = {**_input_shape(each), "color": each.color, "resize": resize}
+    return {**_normalisation(each), "color": each.color, "resize": resize}
+
+
+def _normalisation(each: ModelInput) -> dict[str, Any]:
+    result = _input_shape(each)
     if each.mean is not None:
         result["mean"] = list(each.mean)
     if each.std is not None:

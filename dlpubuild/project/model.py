@@ -141,9 +141,10 @@ class Project:
     """Everything a plan is made from.
 
     `labels` are without line ends, in file order. `inputs` are the manifest's, or those the model itself names
-    where the manifest has none; empty where neither says anything before the import. Images in them are NHWC, whatever
-    the model file has; `onnx_inputs` are those of an ONNX file as they are there, empty for other formats. `app` is the ACAP application of
-    the project's own, where an `.eap` is asked for. `toolchains` are empty until `dlpubuild.plan.toolchains` pins them.
+    where the manifest has none; empty where neither says anything before the import. Images in them are NHWC,
+    whatever the model file has; `onnx_inputs` are those of an ONNX file as they are there, empty for other formats.
+    `app` is the ACAP application of the project's own, where an `.eap` is asked for. `toolchains` are empty until
+    `dlpubuild.plan.toolchains` pins them.
     """
 
     manifest: Manifest

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import DlpuError, ErrorCode
-from dlpubuild.project.frozen_graph import read_frozen_graph
 from dlpubuild.project.external_weights import with_external_weights
+from dlpubuild.project.frozen_graph import read_frozen_graph
 from dlpubuild.project.model import KnownSignature, KnownTensor, ModelReading, ModelSource, SourceFile
 from dlpubuild.project.onnx_signature import read_onnx_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, walk_files

@@ -21,6 +21,7 @@ from dlpubuild.project.layout import as_built, onnx_inputs
 from dlpubuild.project.model import KnownSignature, Project
 from dlpubuild.project.model_source import resolve_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
+from dlpubuild.project.tf1 import check_tf1
 from dlpubuild.project.ways_in import fit_targets, needs_calibration
 from dlpubuild.targets.model import COMPILER_DEFAULTS, Target
 
@@ -64,6 +65,8 @@ def resolve_project(
     settled = settle_inputs(faults, signature, is_onnx=is_onnx)
     inputs = as_built(settled) if is_onnx else settled
     check_outputs(faults, signature)
+    if resolved is not None:
+        check_tf1(faults, resolved[0], inputs, targets)
     labels = _labels(faults, paths, signature)
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)

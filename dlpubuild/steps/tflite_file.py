@@ -1,8 +1,9 @@
 """A `.tflite` file, read with the standard library alone, for toolchains that have no TensorFlow.
 
-In: the bytes of a file. Out: tensors, operators, inputs and outputs of its first subgraph; a copy with other tensor
-names. Field numbers are those of tensorflow/lite/schema/schema.fbs. Weights are measured and never looked at. What is
-damaged is a `ValueError`; a file that a converter wrote is expected, not an attack.
+In: the bytes of a file. Out: tensors, operators, inputs and outputs of its first subgraph; copies with other tensor
+names, or with inputs and outputs in another order. Field numbers are those of tensorflow/lite/schema/schema.fbs.
+Weights are measured and never looked at. What is damaged is a `ValueError`; a file that a converter wrote is expected,
+not an attack.
 """
 
 import struct
@@ -28,7 +29,8 @@ class Tensor(NamedTuple):
     """One tensor: `shape` has -1 for a dynamic size, `constant_bytes` is 0 for what an operator computes.
 
     `scale` and `zero_point` are the first of each, None where there is none. `name_at` is where the text of the name
-    begins in the file, and `name_bytes` how long it is.
+    begins in the file, and `name_bytes` how long it is; `name_field` is where the file refers to it, 0 where there is
+    no name.
     """
 
     index: int
@@ -40,6 +42,7 @@ class Tensor(NamedTuple):
     constant_bytes: int
     name_at: int
     name_bytes: int
+    name_field: int
 
     @property
     def bytes(self):
@@ -127,6 +130,38 @@ def renamed(model, names):
     return bytes(content)
 
 
+def with_names(model, names):
+    """Return the bytes of the file with other names for some tensors, of any length: they are put behind all else.
+
+    Args:
+        model: the file.
+        names: new name by tensor index.
+    """
+    content = bytearray(model.content)
+    for index, name in sorted(names.items()):
+        tensor, text = model.tensors[index], name.encode("utf-8")
+        if not tensor.name_field:
+            raise ValueError("tensor {} has no name to be replaced".format(index))
+        if tensor.name != name:
+            # A string is its length, its bytes and a zero; references point forwards, so that it may lie at the end.
+            content.extend(b"\0" * (-len(content) % 4))
+            struct.pack_into("<I", content, tensor.name_field, len(content) - tensor.name_field)
+            content.extend(struct.pack("<I", len(text)) + text + b"\0")
+    content.extend(b"\0" * (-len(content) % 4))
+    return bytes(content)
+
+
+def with_order(model, inputs, outputs):
+    """Return the bytes of the file with its inputs and outputs, given as tensor indices, in this order."""
+    content = bytearray(model.content)
+    graph = _table(model.content, 0).tables(2)[0]
+    for field, known, wanted in ((1, model.inputs, inputs), (2, model.outputs, outputs)):
+        if sorted(known) != sorted(wanted):
+            raise ValueError("the file has the tensors {}, not {}".format(sorted(known), sorted(wanted)))
+        struct.pack_into("<{}i".format(len(wanted)), content, graph.span(field)[0], *wanted)
+    return bytes(content)
+
+
 def _described(tensor, source, named):
     entry = {
         "name": source.names.get(named, source.tensors[named].name),
@@ -191,6 +226,7 @@ def _tensor(index, table, buffers):
         constant_bytes=buffers[buffer] if buffer else 0,
         name_at=name_at,
         name_bytes=name_bytes,
+        name_field=table.at(3),
     )
 
 
@@ -215,7 +251,7 @@ class _Table:
             raise IndexError("a table begins before the file")
         self._fields_bytes = struct.unpack_from("<H", content, self._fields)[0]
 
-    def _at(self, field):
+    def at(self, field):
         """Return where a field lies, 0 where it is absent."""
         slot = 4 + 2 * field
         if slot + 2 > self._fields_bytes:
@@ -225,12 +261,12 @@ class _Table:
 
     def number(self, field, code, default=0):
         """Return a number, `code` being that of the struct module."""
-        at = self._at(field)
+        at = self.at(field)
         return struct.unpack_from("<" + code, self._content, at)[0] if at else default
 
     def span(self, field):
         """Return where the elements of a vector begin, and how many there are."""
-        at = self._at(field)
+        at = self.at(field)
         if not at:
             return 0, 0
         at += struct.unpack_from("<I", self._content, at)[0]
@@ -248,7 +284,7 @@ class _Table:
 
     def table(self, field):
         """Return a table, None where it is absent."""
-        at = self._at(field)
+        at = self.at(field)
         return _table(self._content, at) if at else None
 
     def tables(self, field):

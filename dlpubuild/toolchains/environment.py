@@ -12,13 +12,14 @@ import fcntl
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlpubuild.errors import ErrorCode, InterruptedBuildError, ToolchainError
 from dlpubuild.toolchains.archive import ArchiveSource, install_archive
 from dlpubuild.toolchains.installer import Uv, find_uv, uv_variables
+from dlpubuild.toolchains.interpreter import find_python
+from dlpubuild.toolchains.pins import without_packages
 from dlpubuild.toolchains.programs import copy_programs
 
 if TYPE_CHECKING:
@@ -202,10 +203,9 @@ def _build(pin: ToolchainPin, folder: Path, run: Uv) -> None:
     run.say(f"preparing toolchain {pin.name} ({pin.title}), once; it stays in {folder}")
     try:
         # Relocatable, because it is built aside and renamed.
-        run(["venv", "--quiet", "--no-project", "--relocatable", "--python", _python_request(pin), str(aside)])
+        run(["venv", "--quiet", "--no-project", "--relocatable", *_python_request(pin, run), str(aside)])
         if pin.lock is not None:
-            install = ["pip", "install", "--python", str(aside / "bin" / "python"), "--requirement", str(pin.lock)]
-            run([*install, "--require-hashes", "--no-deps", "--only-binary", ":all:", "--compile-bytecode"])
+            _install(pin, pin.lock, aside, run)
         if pin.archive is not None:
             source = ArchiveSource(variables=run.variables, offline=run.offline, say=run.say, cancelled=run.cancelled)
             install_archive(pin.archive, pin.name, aside, source)
@@ -220,9 +220,20 @@ def _build(pin: ToolchainPin, folder: Path, run: Uv) -> None:
     run.say(f"toolchain {pin.name} is ready")
 
 
-def _python_request(pin: ToolchainPin) -> str:
-    """Our own interpreter where it fits: uv then has nothing to look for or to fetch."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if version == pin.python and sys.implementation.name == "cpython" and sys.executable:
-        return sys.executable
-    return pin.python
+def _python_request(pin: ToolchainPin, run: Uv) -> list[str]:
+    """An interpreter that was seen to run; where there is none, what uv fetches."""
+    found = find_python(pin.python, uv=run.program, variables=run.variables)
+    return ["--python", found] if found else ["--python-preference", "only-managed", "--python", pin.python]
+
+
+def _install(pin: ToolchainPin, lock: Path, folder: Path, run: Uv) -> None:
+    """Install every package of the lock; what was published as source last, built by the locked build tools."""
+    install = ["pip", "install", "--python", str(folder / "bin" / "python"), "--require-hashes", "--no-deps"]
+    install += ["--only-binary", ":all:", "--compile-bytecode", "--requirement"]
+    if pin.source_only:
+        wheels = folder / "wheels.txt"
+        wheels.write_text(without_packages(lock.read_text(encoding="utf-8"), pin.source_only), encoding="utf-8")
+        run([*install, str(wheels)])
+        wheels.unlink()
+    sources = [word for name in pin.source_only for word in ("--no-binary", name)]
+    run([*install, str(lock), *sources, *(["--no-build-isolation"] if sources else [])])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from dlpubuild.errors import ErrorCode, InterruptedBuildError, ToolchainError
+from dlpubuild.toolchains.interpreter import python_variable
 
 if TYPE_CHECKING:
     import threading
@@ -137,8 +138,12 @@ class Uv:
 
 def _hint(text: str, pin: ToolchainPin) -> str:
     """What to do about a fault that has nothing to do with the network; empty for all others."""
-    if re.search(r"No (interpreter|download) found|inspect Python interpreter", text):
-        return f"install Python {pin.python}, or let uv fetch it (UV_PYTHON_DOWNLOADS=automatic)"
+    if re.search(r"No (interpreter|download) found|inspect Python interpreter|python-build-standalone", text):
+        install = f"install Python {pin.python}, or name its interpreter in {python_variable(pin.python)}"
+        if "embeds available Python downloads" in text:
+            # uv's own list is part of uv: newer versions have no Python older than 3.8.
+            return f"{install}; this version of uv has none to fetch. Or run steps in containers: --executor docker"
+        return f"{install}, or let uv fetch it (UV_PYTHON_DOWNLOADS=automatic, and a network)"
     if "No space left" in text:
         return "free some disk space (the environment takes about 1.5 GB), or set DLPU_CACHE_DIR to a larger disk"
     if "ash mismatch" in text:

@@ -78,10 +78,10 @@ class ToolchainPin:
     """A toolchain and the exact content it is pinned to.
 
     `python` is the minor version of the interpreter. `lock` holds every package with version and hashes, None where
-    there are none. `archive` is what a toolchain has besides Python, `own_programs` the user's own files in its place,
-    by name. `lock_sha256` names all of that: the bytes of the lock, of the archive, or of the files. `environment` is
-    the whole environment an action runs with. `isa` is the machine type in REAPI's words. `image` is set where steps
-    run in a container.
+    there are none; `source_only` names those that were published as source. `archive` is what a toolchain has besides
+    Python, `own_programs` the user's own files in its place, by name. `lock_sha256` names all of that: the bytes of the
+    lock, of the archive, or of the files. `environment` is the whole environment an action runs with. `isa` is the
+    machine type in REAPI's words. `image` is set where steps run in a container.
     """
 
     name: str
@@ -91,6 +91,7 @@ class ToolchainPin:
     lock: Path | None
     lock_sha256: str
     environment: Mapping[str, str]
+    source_only: tuple[str, ...] = ()
     image: ImagePin | None = None
     archive: Archive | None = None
     own_programs: Mapping[str, Path] | None = None
@@ -127,6 +128,7 @@ class _Known:
     python: str
     environment: Mapping[str, str]
     lock_name: str = ""
+    source_only: tuple[str, ...] = ()
     archive: Archive | None = None
     program: str = ""
 
@@ -143,6 +145,13 @@ _KNOWN = MappingProxyType(
             title="ONNX 1.19.1, onnx2tf and TensorFlow 2.19.1 on Python 3.11",
             python="3.11",
             lock_name="onnx",
+            environment=MappingProxyType({**_COMMON_ENVIRONMENT, **_TENSORFLOW_ENVIRONMENT}),
+        ),
+        "tf1": _Known(
+            title="TensorFlow 1.15.5 on Python 3.7",
+            python="3.7",
+            lock_name="tf1",
+            source_only=("gast",),
             environment=MappingProxyType({**_COMMON_ENVIRONMENT, **_TENSORFLOW_ENVIRONMENT}),
         ),
         "edgetpu": _Known(
@@ -198,6 +207,7 @@ def load_pin(name: str, *, machine: str, system: str) -> ToolchainPin:
         if known.archive
         else "",
         environment=known.environment,
+        source_only=known.source_only,
         archive=known.archive,
     )
 
@@ -262,3 +272,9 @@ def pin_for(pins: Iterable[ToolchainPin], platform: Mapping[str, str]) -> Toolch
 def locked_versions(lock_text: str) -> Mapping[str, str]:
     """Return package name -> version of a requirements file as `uv pip compile --generate-hashes` writes it."""
     return MappingProxyType(dict(re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)", lock_text, flags=re.MULTILINE)))
+
+
+def without_packages(lock_text: str, names: Sequence[str]) -> str:
+    """Return the lock without the entries of some packages."""
+    entries = re.split(r"^(?=[A-Za-z0-9])", lock_text, flags=re.MULTILINE)
+    return "".join(entry for entry in entries if entry.partition("==")[0] not in names)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from dlpubuild.toolchains.environment import (
 )
 from dlpubuild.toolchains.installer import Uv, find_uv
 from tests.factories.processes import wait_until
-from tests.factories.wheels import pin_on, uv_environ, write_wheel
+from tests.factories.wheels import pin_on, uv_environ, write_source, write_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -212,7 +212,36 @@ def test_a_python_that_is_not_there_is_told(shop: Shop, is_shim: bool) -> None:
     with pytest.raises(ToolchainError) as caught:
         shop.prepare(pin_on(shop.folder, shop.wheel, python="3.6"), environ={**environ, "UV_PYTHON_DOWNLOADS": "never"})
     assert caught.value.code is ErrorCode.TOOLCHAIN
-    assert "install Python 3.6" in caught.value.hint
+    assert caught.value.exit_code is ExitCode.TOOLCHAIN_MISSING
+    assert "install Python 3.6, or name its interpreter in DLPU_PYTHON36" in caught.value.hint
+    assert shop.folders() == []
+
+
+def test_the_interpreter_that_is_named_is_the_one_used(shop: Shop) -> None:
+    named = shop.folder / "own python"
+    named.symlink_to(sys.executable)
+    version = f"DLPU_PYTHON{sys.version_info.major}{sys.version_info.minor}"
+    assert answer(shop.prepare(environ={**shop.environ, version: str(named)})) == "42"
+    with pytest.raises(ToolchainError, match=version):
+        shop.prepare(pin_on(shop.folder, None), environ={**shop.environ, version: str(shop.folder)})
+
+
+def test_what_was_published_as_source_is_built_by_the_locked_tools_after_them(shop: Shop) -> None:
+    source = write_source(shop.wheel.parent)
+    pin = pin_on(shop.folder, shop.wheel, source=source)
+    built = shop.prepare(pin)
+    done = subprocess.run(
+        [built.python, "-c", "import slowthing; print(slowthing.ANSWER)"], capture_output=True, check=True
+    )
+    assert done.stdout == b"43\n"
+    assert not (built.folder / "wheels.txt").exists()
+
+
+def test_a_source_package_that_is_not_named_as_one_is_refused(shop: Shop) -> None:
+    pin = replace(pin_on(shop.folder, shop.wheel, source=write_source(shop.wheel.parent)), source_only=())
+    with pytest.raises(ToolchainError, match="slowthing"):
+        shop.prepare(pin)
+    assert shop.folders() == []
 
 
 def test_an_interrupt_stops_uv_and_leaves_nothing(shop: Shop) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dlpubuild.errors import ErrorCode, ToolchainError
 from dlpubuild.resources import locks_dir
-from dlpubuild.toolchains.pins import load_pin, locked_versions, toolchain_names
+from dlpubuild.toolchains.pins import load_pin, locked_versions, toolchain_names, without_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +28,21 @@ def test_the_platform_names_the_lock_and_not_the_machine() -> None:
 
 def test_the_toolchain_is_the_tensorflow_that_is_promised() -> None:
     assert load_pin("tf2", machine="x86_64", system="linux").packages["tensorflow-cpu"] == "2.19.1"
+    assert load_pin("tf1", machine="x86_64", system="linux").packages["tensorflow"] == "1.15.5"
+
+
+def test_the_dockerfile_builds_the_same_packages_from_source(request: pytest.FixtureRequest) -> None:
+    (name,) = load_pin("tf1", machine="x86_64", system="linux").source_only
+    recipe = (request.config.rootpath / "Dockerfile").read_text(encoding="utf-8")
+    assert f"--toolchain tf1 --source-only {name} " in recipe
+
+
+def test_a_lock_without_one_package_has_all_others_as_they_were() -> None:
+    pin = load_pin("tf1", machine="x86_64", system="linux")
+    assert pin.lock is not None
+    rest = without_packages(pin.lock.read_text(encoding="utf-8"), pin.source_only)
+    assert dict(locked_versions(rest)) == {name: it for name, it in pin.packages.items() if name != "gast"}
+    assert rest.count("--hash=") == pin.lock.read_text(encoding="utf-8").count("--hash=") - 1
 
 
 @pytest.mark.parametrize("path", sorted(locks_dir().glob("*-linux-*.txt")), ids=lambda path: path.name)
