@@ -292,6 +292,7 @@ def pinned(project: Project, memo: Memo, pin_of: Callable[[str], ToolchainPin]) 
 
 def declared_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
     """Return what pins a toolchain by what is written down, for commands that run no step."""
+    from dlpubuild.commands.brought import brought_folder, is_brought, with_brought  # noqa: PLC0415
     from dlpubuild.commands.execution import local_pins  # noqa: PLC0415
     from dlpubuild.toolchains.pins import ImagePin, image_pin, load_pin  # noqa: PLC0415
 
@@ -299,11 +300,15 @@ def declared_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPi
     installed = {each.name for each in manifest.toolchains if each.path is not None}
 
     def pin_of(name: str) -> ToolchainPin:
-        if name in installed:
+        if name in installed and not is_brought(name):
             return local_pins(host, manifest)(name)
         if name in own:
-            return image_pin(name, lambda _: ImagePin(reference=own[name], is_own=True, origin=str(manifest.path)))
-        return load_pin(name, machine=host.machine, system=host.system)
+            pin = image_pin(name, lambda _: ImagePin(reference=own[name], is_own=True, origin=str(manifest.path)))
+        else:
+            pin = load_pin(name, machine=host.machine, system=host.system)
+        # One that is not public need not be here for looking at a project, or for handing its work over.
+        has_folder = is_brought(name) and brought_folder(host, manifest, name) is not None
+        return with_brought(host, manifest, pin) if has_folder else pin
 
     return pin_of
 

@@ -226,7 +226,7 @@ def _step(project: Project, target: Target, table: Mapping[str, Any], done: Mapp
         table=table,
         inputs=inputs,
         scripts=[f"{origin}{script.name}" for script, origin in scripts],
-        lock=pin.image.name if pin.image else pin.lock_sha256,
+        lock=pin.content_name,
     )
     try:
         key = content.key()

@@ -314,7 +314,7 @@ def test_a_prepared_toolchain_is_listed_printed_and_removed(empty: Tool) -> None
 def test_a_toolchain_that_is_not_known_is_told(empty: Tool) -> None:
     done = empty.run("toolchain", "prepare", "tf3")
     assert done.code == ExitCode.TOOLCHAIN_MISSING
-    assert "known toolchains: edgetpu, tf1, tf2" in done.err
+    assert "known toolchains: ambarella, edgetpu, onnx, tf1, tf2" in done.err
 
 
 # cache ----------------------------------------------------------------------------------------------------------
