@@ -81,10 +81,10 @@ class ToolchainPin:
 
     `python` is the minor version of the interpreter. `lock` holds every package with version and hashes, None where
     there are none; `source_only` names those that were published as source. `archive` is what a toolchain has besides
-    Python, `own_programs` the user's own files in its place, by name. `folder` is where the user has a toolchain that is
-    not public. `lock_sha256` names all of that: the bytes of the lock, of the archive, or of the files. `environment`
-    is the whole environment an action runs with. `isa` is the machine type in REAPI's words. `image` is set where steps
-    run in a container.
+    Python, `own_programs` the user's own files in its place, by name. `folder` is where the user has a toolchain that
+    is not public. `lock_sha256` names all of that: the bytes of the lock, of the archive, or of the files.
+    `environment` is the whole environment an action runs with. `isa` is the machine type in REAPI's words. `image` is
+    set where steps run in a container.
     """
 
     name: str
