@@ -147,12 +147,25 @@ def _target(faults: Faults, section: TargetSection, socs: Mapping[str, Soc]) -> 
     _allowed(faults, f"{path}.quantization", quantization, soc.allowed_quantization, soc)
     _allowed(faults, f"{path}.io", io, soc.allowed_io, soc)
     _allowed(faults, f"{path}.toolchain", toolchain, soc.allowed_toolchain, soc)
+    said = {
+        "activations": section.activations,
+        "coefficients": section.coefficients,
+        "input-format": section.input_format,
+        "parser": section.parser,
+    }
+    for key, value in said.items():
+        if value is not None and key in soc.allowed_options:
+            _allowed(faults, f"{path}.{key}", value, soc.allowed_options[key], soc)
     return Target(
         soc=soc,
         quantization=quantization,
         io=io,
         toolchain=toolchain,
         activations=section.activations or "auto",
+        coefficients=section.coefficients or "auto",
+        input_format=section.input_format or "auto",
+        parser=section.parser or "auto",
+        timeout_s=section.timeout or 0,
         compiler=_compiler_options(section),
         min_mapped=section.min_mapped,
     )
@@ -214,8 +227,8 @@ def _read(faults: Faults, paths: ProjectPaths, name: str | None, key: str) -> by
 
 
 def _needs_calibration(faults: Faults, targets: Sequence[Target]) -> bool:
-    integer = [target for target in targets if target.is_integer]
+    integer = [target for target in targets if target.is_integer or target.soc.needs_calibration]
     if integer and faults.manifest.calibration is None:
         # The schema asks for it per SoC; a project's own SoC is only known here.
-        faults.add(ErrorCode.MISSING_KEY, f"target.{integer[0].name}", "an integer model needs a [calibration] table")
+        faults.add(ErrorCode.MISSING_KEY, f"target.{integer[0].name}", "a quantized model needs a [calibration] table")
     return bool(integer)
