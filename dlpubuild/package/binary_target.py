@@ -1,7 +1,8 @@
 """What a package says of a target's `.bin`: by the record of the step that compiled it, or by the manifest.
 
-In: a project, a target, and the record of the compiling step where one ran. Out: a `ModelDescription`, and who compiled
-it. A `.bin` that the project brings says nothing of itself, so there the manifest's word is taken. The file is not read.
+In: a project, a target, and the record of the compiling step where one ran. Out: a `ModelDescription`, and who
+compiled it. A `.bin` that the project brings says nothing of itself, so there the manifest's word is taken. The file is
+not read.
 """
 
 from __future__ import annotations

@@ -121,17 +121,23 @@ def _tensor(prefix: str, tensor: IoTensor) -> list[str]:
         c_type, size_bytes = known
         lines += [
             _define(f"{prefix}CTYPE", c_type),
-            _define(
-                f"{prefix}SIZE_BYTES",
-                size_bytes * math.prod(tensor.shape) if tensor.memory is None else tensor.memory.size_bytes,
-            ),
+            _define(f"{prefix}SIZE_BYTES", _size_bytes(tensor, size_bytes)),
         ]
     return lines if tensor.memory is None else [*lines, *_memory(prefix, tensor.memory)]
 
 
+_DOUBT = " /* inferred, not documented: ask larodGetTensorPitches() */"
+
+
+def _size_bytes(tensor: IoTensor, element_bytes: int) -> str:
+    if tensor.memory is None:
+        return str(element_bytes * math.prod(tensor.shape))
+    return f"{tensor.memory.size_bytes}{_DOUBT if tensor.memory.is_inferred else ''}"
+
+
 def _memory(prefix: str, memory: TensorMemory) -> list[str]:
     """Element i of row r of plane p begins at byte `p * PLANE_BYTES + r * PITCH + i * sizeof(element)`."""
-    doubt = " /* inferred, not documented: ask larodGetTensorPitches() */" if memory.is_inferred else ""
+    doubt = _DOUBT if memory.is_inferred else ""
     return [
         _define(f"{prefix}LAYOUT", c_string(memory.layout)),
         _define(f"{prefix}PLANES", memory.planes),

@@ -55,8 +55,8 @@ class Step:
 
     `key` names the step in this plan: a digest over all it is made of, dependencies included, so that equal work
     asked for by two targets has one key. It is not the cache key: that is the action's digest. `scripts` are
-    staged in `src/`, the first is run. `timeout_s` is in seconds. `hands_over` is true where the script can lay its work
-    out for running a closed toolchain by hand.
+    staged in `src/`, the first is run. `timeout_s` is in seconds. `hands_over` is true where the script can lay its
+    work out for running a closed toolchain by hand.
     """
 
     key: str

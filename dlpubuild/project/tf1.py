@@ -27,9 +27,7 @@ _LARGEST_PIXEL: Final = 255
 _TF2: Final = 'set toolchain = "tf2"'
 
 
-def check_tf1(
-    faults: Faults, model: ModelSource, inputs: Sequence[ModelInput], targets: Sequence[Target]
-) -> None:
+def check_tf1(faults: Faults, model: ModelSource, inputs: Sequence[ModelInput], targets: Sequence[Target]) -> None:
     """Note what is wrong with targets that ask for TensorFlow 1.15."""
     targets = [target for target in targets if target.toolchain == NAME and model.format not in _CONVERTED]
     for target in targets:

@@ -41,14 +41,15 @@ def lay_out(params, folder):
 
     Args:
         params: of the step: `model`, `parser`, `inputs`, `outputs`, `data`, `activations`, `coefficients`,
-            `input_format`.
+            `input_format`; `shapes`, the inputs as an ONNX model has them, where those of `inputs` are interleaved.
         folder: an empty one.
 
     Raises:
         stepio.StepError: the options cannot say what is asked for, or the data does not fit.
     """
     parser = params["parser"]
-    source = read_source(params["model"], parser, params["inputs"], params["outputs"])
+    shapes = params.get("shapes") or params["inputs"]
+    source = read_source(params["model"], parser, shapes, params["outputs"])
     model = "model.tflite" if parser == "tf" else "model.onnx"
     stepio.write_output(os.path.join(folder, model), source.content)
     declared = {each["name"]: each for each in params["inputs"]}

@@ -97,7 +97,7 @@ def test_the_header_tells_pitch_layout_and_plane() -> None:
     assert (told["MODEL_INPUT_PLANE_BYTES"], told["MODEL_INPUT_SIZE_BYTES"]) == ("96000", "288000")
     assert (told["MODEL_INPUT_HEIGHT"], told["MODEL_INPUT_WIDTH"], told["MODEL_INPUT_CHANNELS"]) == ("300", "300", "3")
     assert told["MODEL_LAROD_DEVICE"] == '"ambarella-cvflow"'
-    assert told["OUTPUT_SIZE_BYTES"] == "32032"
+    assert told["OUTPUT_SIZE_BYTES"].startswith("32032 /* inferred")
     assert told["OUTPUT_PITCH"].startswith("32 /* inferred")
 
 
