@@ -1,4 +1,4 @@
-# Every image of dlpubuild, one final stage each: tf2, tf1, edgetpu, ambarella, cli, cli-tf2.
+# Every image of dlpubuild, one final stage each: tf2, tf1, onnx, edgetpu, ambarella, cli, cli-tf2.
 #
 #   dlpubuild image build tf2      # also sets the labels that depend on the build, and makes file times equal
 #   docker build --target tf2 .    # works, too, with BuildKit
@@ -45,6 +45,13 @@ RUN --mount=type=bind,source=docker,target=/run/docker \
     --mount=type=bind,source=dlpubuild/toolchains/locks/tf1-linux-x86_64.txt,target=/run/lock.txt \
     --mount=type=secret,id=ca \
     /run/docker/python-environment --toolchain tf1 --source-only gast /opt/tc /run/lock.txt
+
+FROM ${PYTHON311_IMAGE} AS onnx-environment
+ARG PIP_INDEX_URL
+RUN --mount=type=bind,source=docker,target=/run/docker \
+    --mount=type=bind,source=dlpubuild/toolchains/locks/onnx-linux-x86_64.txt,target=/run/lock.txt \
+    --mount=type=secret,id=ca \
+    /run/docker/python-environment --toolchain onnx /opt/tc /run/lock.txt
 
 # For what is no Python package: the step scripts want their interpreter in the same place everywhere.
 FROM ${PYTHON311_IMAGE} AS bare-environment
@@ -116,6 +123,17 @@ CMD ["python"]
 LABEL org.dlpubuild.image="tf1" \
       org.opencontainers.image.title="dlpubuild tf1" \
       org.opencontainers.image.description="TensorFlow 1.15.5 on Python 3.7: converts frozen quantization-aware graphs" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+FROM scratch AS onnx
+COPY --from=root311 /rootfs/ /
+COPY --from=onnx-environment /opt/tc/ /opt/tc/
+ENV PATH=/opt/tc/bin:/usr/local/bin:/usr/bin:/bin
+USER 65532:65532
+CMD ["python"]
+LABEL org.dlpubuild.image="onnx" \
+      org.opencontainers.image.title="dlpubuild onnx" \
+      org.opencontainers.image.description="ONNX, onnx2tf and TensorFlow 2.19.1 on Python 3.11: converts ONNX models to TensorFlow and back" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 FROM scratch AS edgetpu

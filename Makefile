@@ -78,6 +78,7 @@ locks: $(DEV)/.installed ## Write every lock file anew
 	$(UV_COMPILE) --universal --python-version 3.11 pyproject.toml --group build --group lint --group test -o requirements/dev.txt
 	cd dlpubuild/toolchains/locks && ../../../$(UV_COMPILE) --only-binary :all: --python-version 3.11 --python-platform x86_64-manylinux_2_28 tf2.in -o tf2-linux-x86_64.txt
 	cd dlpubuild/toolchains/locks && ../../../$(UV_COMPILE) --only-binary :all: --no-binary gast --python-version 3.7 --python-platform x86_64-manylinux_2_28 tf1.in -o tf1-linux-x86_64.txt
+	cd dlpubuild/toolchains/locks && ../../../$(UV_COMPILE) --only-binary :all: --python-version 3.11 --python-platform x86_64-manylinux_2_28 --override onnx-overrides.in onnx.in -o onnx-linux-x86_64.txt
 
 clean: ## Remove what the targets above made here
 	rm -rf $(VENV) $(DEV) build dist examples/*/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

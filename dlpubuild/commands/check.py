@@ -28,7 +28,8 @@ def check(
     """Check the manifest and every file it names.
 
     All faults are told at once, each with file, line and column, the TOML path, what was found and what is allowed.
-    Every calibration image is decoded, not only those that a build would pick. Nothing is built or fetched.
+    Every calibration image is decoded, not only those that a build would pick. A model that would be packaged as it is
+    is held against what each SoC needs. Nothing is built or fetched.
 
     \b
     Examples:
@@ -37,8 +38,9 @@ def check(
       dlpubuild check -f release/dlpu.toml --json
 
     \b
-    Exit codes: 0 nothing is wrong, 2 there are faults, 3 nothing selected.
+    Exit codes: 0 nothing is wrong, 2 there are faults, 3 nothing selected, 5 a ready model is not what an SoC needs.
     """  # noqa: D301 - click wants the character itself
+    from dlpubuild.package.ready import check_ready_models  # noqa: PLC0415
     from dlpubuild.package.target import check_packages  # noqa: PLC0415
     from dlpubuild.project.resolve import notes_on  # noqa: PLC0415
 
@@ -51,6 +53,7 @@ def check(
             project = pinned(loaded, memo, declared_pins(host, read))
             found = check_packages(project, socs, epoch_s=host.epoch_s)
             plan = plan_project(project, memo)
+            found += check_ready_models(project, plan)
         except DlpuError as error:
             if as_json:
                 _print_json(error)

@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_NAMES = "tf2, tf1, edgetpu, ambarella, cli, cli-tf2"
+_NAMES = "tf2, tf1, onnx, edgetpu, ambarella, cli, cli-tf2"
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[NAME]...", help=f"Which: {_NAMES}. tf2 when left out.", show_default=False),

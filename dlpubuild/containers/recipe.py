@@ -52,6 +52,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         for recipe in (
             Recipe(name="tf2", title="TensorFlow 2.19.1", base="python311", lock="tf2-linux-x86_64.txt"),
             Recipe(name="tf1", title="TensorFlow 1.15.5", base="python37", lock="tf1-linux-x86_64.txt"),
+            Recipe(
+                name="onnx", title="ONNX, onnx2tf and TensorFlow 2.19.1", base="python311", lock="onnx-linux-x86_64.txt"
+            ),
             Recipe(name="edgetpu", title="the Edge TPU compiler", base="python311"),
             Recipe(name="ambarella", title="a system for the Ambarella toolchain", base="python311"),
             Recipe(name="cli", title="dlpubuild with the Docker client", base="python311"),

@@ -1,68 +1,103 @@
-"""The model inside a package, or a model file itself.
+"""The models inside a package.
 
-In: the path of a `.tflite`, of a bundle's folder, of its archive, or of an `.eap`. Out: the model. Nothing is unpacked
-to disk.
+In: the path of a bundle's folder, of its archive, or of an `.eap`. Out: the bytes of each model in it, the one that the
+camera loads first. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
 
 import tarfile
 import zlib
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
 
 from dlpubuild.errors import DlpuError, ErrorCode, Location
 from dlpubuild.package.eap import contents as eap
-from dlpubuild.tflite.read import read_file, read_model
+from dlpubuild.package.spec import MODEL_FOLDER, UNCOMPILED_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from dlpubuild.tflite.model import TfliteModel
-
-_MODEL = "model/model.tflite"
+_ARCHIVES = (".tar.gz", ".tgz")
+_SUFFIXES = (".tflite", ".bin")
 # A model larger than this is not one that any camera loads; a hostile archive may claim anything.
 _MAX_MODEL_BYTES = 1 << 30
+_MAX_MEMBERS = 100_000
+_MAX_MODELS = 16
 
 
-def read_packaged_model(path: Path) -> TfliteModel:
-    """Return the model of a `.tflite` file, a bundle's folder, or a bundle's archive.
+class PackagedModel(NamedTuple):
+    """A model in a package: where it lies there, and its bytes."""
+
+    member: str
+    content: bytes
+
+
+def is_package(path: Path) -> bool:
+    """Return whether `path` is named as a package is: a folder, an archive or an `.eap`."""
+    return path.is_dir() or path.name.endswith((*_ARCHIVES, eap.SUFFIX))
+
+
+def read_packaged_models(path: Path) -> tuple[PackagedModel, ...]:
+    """Return the models in a bundle's folder, a bundle's archive or an `.eap`; there is at least one.
 
     Raises:
         DlpuError: there is no such file, or no model in it.
     """
     if path.is_dir():
-        if (path / _MODEL).is_file():
-            return read_file(path / _MODEL)
-        raise _no_model(path, f"the folder has no {_MODEL}")
-    if path.name.endswith((".tar.gz", ".tgz")):
-        return read_model(_member(path))
-    if path.name.endswith(eap.SUFFIX):
-        return read_model(eap.read_eap_file(path, _model_of(path)))
-    return read_file(path)
+        found = _in_folder(path)
+    elif path.name.endswith(eap.SUFFIX):
+        names = eap.read_eap(path).models[:_MAX_MODELS]
+        found = [PackagedModel(name, eap.read_eap_file(path, name)) for name in names]
+    else:
+        found = _in_archive(path)
+    if not found:
+        what = "folder" if path.is_dir() else "archive"
+        raise _no_model(path, f"the {what} has no {MODEL_FOLDER}/*.tflite and no {MODEL_FOLDER}/*.bin")
+    return tuple(_sorted(found))
 
 
-def _model_of(path: Path) -> str:
-    models = [name for name in eap.read_eap(path).models if name.endswith(".tflite")]
-    if not models:
-        raise _no_model(path, "the .eap has no .tflite")
-    return models[0]
+def _sorted(found: Iterable[PackagedModel]) -> list[PackagedModel]:
+    return sorted(found, key=lambda each: (PurePosixPath(each.member).name == UNCOMPILED_FILE, each.member))
 
 
-def _member(path: Path) -> bytes:
+def _is_model(name: str) -> bool:
+    return name.endswith(_SUFFIXES) and PurePosixPath(name).parent.name == MODEL_FOLDER
+
+
+def _in_folder(path: Path) -> list[PackagedModel]:
+    try:
+        files = sorted(each for each in (path / MODEL_FOLDER).glob("*") if each.is_file())
+        return [
+            PackagedModel(f"{MODEL_FOLDER}/{each.name}", each.read_bytes())
+            for each in files[:_MAX_MODELS]
+            if each.name.endswith(_SUFFIXES)
+        ]
+    except OSError as error:
+        raise _no_model(path, f"it cannot be read: {error.strerror or error}") from error
+
+
+def _in_archive(path: Path) -> list[PackagedModel]:
+    found: list[PackagedModel] = []
     try:
         with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                if member.isfile() and member.name.endswith(f"/{_MODEL}"):
-                    if member.size > _MAX_MODEL_BYTES:
-                        raise _no_model(path, f"its model claims to be {member.size} bytes long")
-                    stream = archive.extractfile(member)
-                    if stream is not None:
-                        return stream.read()
+            for number, member in enumerate(archive):
+                if number >= _MAX_MEMBERS or len(found) >= _MAX_MODELS:
+                    break
+                if not member.isfile() or not _is_model(member.name):
+                    continue
+                if member.size > _MAX_MODEL_BYTES:
+                    raise _no_model(path, f"its model claims to be {member.size} bytes long")
+                stream = archive.extractfile(member)
+                if stream is not None:
+                    name = f"{MODEL_FOLDER}/{PurePosixPath(member.name).name}"
+                    found.append(PackagedModel(name, stream.read()))
     except (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
         raise _no_model(path, f"it is not a readable archive ({error})") from error
     except OSError as error:
         raise _no_model(path, f"it cannot be read: {error.strerror or error}") from error
-    raise _no_model(path, f"the archive has no {_MODEL}")
+    return found
 
 
 def _no_model(path: Path, why: str) -> DlpuError:
@@ -70,5 +105,5 @@ def _no_model(path: Path, why: str) -> DlpuError:
         ErrorCode.NOT_A_MODEL,
         why,
         location=Location(str(path)),
-        hint="inspect takes a .tflite file, or a bundle or an .eap that a build wrote",
+        hint="inspect takes a model file, or a bundle or an .eap that a build wrote",
     )

@@ -60,10 +60,11 @@ def readme(spec: BundleSpec) -> bytes:
 
 def _title(request: PackageRequest) -> list[str]:
     vendor = f" by {escaped(request.vendor)}" if request.vendor else ""
+    how = "packaged as given for" if request.toolchain is None else "converted for"
     return [
         f"# {request.name} {request.version} for {request.soc.title}",
         "",
-        f"A neural network{vendor}, converted for the larod device `{request.soc.larod_device}`.",
+        f"A neural network{vendor}, {how} the larod device `{request.soc.larod_device}`.",
     ]
 
 
@@ -119,7 +120,7 @@ def _size(request: PackageRequest, model: ModelDescription) -> list[str]:
 
 def _converter(facts: ToolchainFacts | None) -> str:
     if facts is None:
-        return "nothing: packaged as the project brought it"
+        return "nothing: packaged as given"
     if facts.image is not None:
         return f"`{facts.image}`"
     return f"TensorFlow {facts.tensorflow}" if facts.tensorflow is not None else f"the toolchain {escaped(facts.name)}"

@@ -66,7 +66,10 @@ def read_frozen_graph(data: bytes, *, inputs: Sequence[str] = (), outputs: Seque
         raise UnreadableModelError(
             f"the graph is not frozen: it has variables ({len(stateful)}, such as {stateful[0].name!r}); {_FREEZE}"
         )
-    made = [name for name in outputs if _has(nodes, name)] if outputs else _leaves(graph)
+    made = [name for name in outputs if _has(nodes, name)]
+    if not outputs or len(made) < len(outputs):
+        # Beside a name that the graph does not have, those are shown that may have been meant.
+        made = list(dict.fromkeys((*made, *_leaves(graph))))
     given = [name for name in inputs if _has(nodes, name)]
     needed = _needed_placeholders(nodes, made, given)
     operators = graph_operators(graph)

@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dlpubuild.project.model import KnownSignature, KnownTensor, ModelReading
@@ -37,7 +38,20 @@ _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 
 _TENSOR_NAME, _TENSOR_EXTERNAL = 8, 13
 _SPARSE_VALUES = 1
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
-_VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_TYPE_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 2, 1, 2, 1, 1
+_VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _SHAPE_DIM, _DIM_VALUE = 1, 2, 1, 1, 1
+_TENSOR_TYPE_ELEMENT, _TENSOR_TYPE_SHAPE = 1, 2
+# TensorProto.DataType, in NumPy's words.
+_DTYPES = MappingProxyType(
+    dict(
+        enumerate(
+            (
+                *("float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "str", "bool", "float16", "float64"),
+                *("uint32", "uint64", "complex64", "complex128", "bfloat16"),
+            ),
+            start=1,
+        )
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +216,7 @@ def _first_text(message: Span, field: int) -> str:
 
 
 def _tensor(value: Span) -> KnownTensor:
-    name, shape = "", None
+    name, shape, dtype = "", None, None
     for field, part in value.fields():
         if field == _VALUE_NAME:
             name = span(part).text()
@@ -210,9 +224,12 @@ def _tensor(value: Span) -> KnownTensor:
             tensors = list(span(part).spans(_TYPE_TENSOR))
             if not tensors:
                 raise WireError("an input or output of it is not a tensor but a sequence or the like")
-            for dims in tensors[-1].spans(_TENSOR_TYPE_SHAPE):
-                shape = tuple(_size(dim) for dim in dims.spans(_SHAPE_DIM))
-    return KnownTensor(name=name, shape=shape)
+            for detail, content in tensors[-1].fields():
+                if detail == _TENSOR_TYPE_ELEMENT:
+                    dtype = _DTYPES.get(number(content))
+                elif detail == _TENSOR_TYPE_SHAPE:
+                    shape = tuple(_size(dim) for dim in span(content).spans(_SHAPE_DIM))
+    return KnownTensor(name=name, shape=shape, dtype=dtype)
 
 
 def _size(dim: Span) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.report.text import columns, printable, size_text
+from dlpubuild.tflite.facts import EDGETPU_OPERATOR
+from dlpubuild.tflite.runtime import edgetpu_readable, min_runtime
 
 if TYPE_CHECKING:
     from dlpubuild.tflite.facts import ModelFacts
@@ -23,7 +25,8 @@ def inspect_text(name: str, model: TfliteModel, facts: ModelFacts) -> str:
         ("quantization", facts.quantization),
         ("weights", f"{facts.weight_kind}, {size_text(facts.parameter_bytes)} of constants"),
         ("work", f"{facts.macs:,} multiply-accumulates per inference"),
-        ("min. TensorFlow", printable(facts.min_runtime) or "not noted"),
+        ("min. TensorFlow", _oldest_runtime(model, facts)),
+        *edgetpu_rows(model, facts),
     ]
     blocks = [columns(rows)]
     blocks.append(_tensor_table("inputs", model, model.inputs))
@@ -33,6 +36,30 @@ def inspect_text(name: str, model: TfliteModel, facts: ModelFacts) -> str:
     if facts.per_channel_tensors:
         blocks.append(f"{len(facts.per_channel_tensors)} tensors have a scale per channel")
     return "\n\n".join(blocks) + "\n"
+
+
+def _oldest_runtime(model: TfliteModel, facts: ModelFacts) -> str:
+    if facts.min_runtime:
+        return printable(facts.min_runtime)
+    version = min_runtime(model).version
+    return f"{version}, by its operators; the converter did not note it" if version else "not noted"
+
+
+def edgetpu_rows(model: TfliteModel, facts: ModelFacts) -> list[tuple[str, str]]:
+    """Return what the Edge TPU compiler would make of a model, or made of it, as labelled lines."""
+    if EDGETPU_OPERATOR in facts.custom_operators:
+        parts = facts.operators[EDGETPU_OPERATOR]
+        left = sum(facts.operators.values()) - parts
+        on_cpu = f"{left} operators run on the CPU" if left else "all of it runs there"
+        return [("Edge TPU", f"compiled for it, in {parts} {'parts' if parts > 1 else 'part'}; {on_cpu}")]
+    findings = edgetpu_readable(model)
+    if findings:
+        return [("Edge TPU", f"its compiler cannot read this: {findings[0]}"), *(("", str(f)) for f in findings[1:])]
+    if facts.custom_operators or facts.flex_operators:
+        return [("Edge TPU", "its compiler takes no custom operators")]
+    if facts.quantization not in ("per-tensor", "per-channel"):
+        return [("Edge TPU", "its compiler needs an integer model")]
+    return [("Edge TPU", "its compiler reads all operator versions, as far as is known")]
 
 
 def _tensor_table(title: str, model: TfliteModel, tensors: tuple[Tensor, ...]) -> str:
@@ -65,6 +92,9 @@ def inspect_json(model: TfliteModel, facts: ModelFacts) -> dict[str, Any]:
         "parameter_bytes": facts.parameter_bytes,
         "macs": facts.macs,
         "min_runtime": facts.min_runtime or None,
+        "min_runtime_of_operators": min_runtime(model).version,
+        "is_compiled_for_edgetpu": EDGETPU_OPERATOR in facts.custom_operators,
+        "edgetpu_unreadable": [str(each) for each in edgetpu_readable(model)],
         "operator_counts": dict(facts.operators),
         "inputs": [_tensor_json(model, tensor) for tensor in model.inputs],
         "outputs": [_tensor_json(model, tensor) for tensor in model.outputs],

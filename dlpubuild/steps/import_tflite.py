@@ -32,6 +32,7 @@ def main(params):
     schema = stepio.tflite_schema()
     model = _read(schema, content)
     _require_float(schema, model)
+    _require_builtin(schema, model)
     graph = model.subgraphs[0]
     names = _public_names(model)
     inputs = _ordered(graph.inputs, names, [each["name"] for each in params["inputs"]], "input")
@@ -92,6 +93,19 @@ def _require_float(schema, model):
                     'the .tflite is not float: tensor "{}" is {}'.format(stepio.as_text(tensor.name), kind.lower()),
                     "give the float model it was made from",
                 )
+
+
+def _require_builtin(schema, model):
+    """A custom operator needs code that no interpreter here has, so such a model cannot be calibrated."""
+    for code in model.operatorCodes:
+        if max(code.deprecatedBuiltinCode, code.builtinCode) == schema.BuiltinOperator.CUSTOM:
+            raise stepio.StepError(
+                "model-format",
+                'the .tflite has the custom operator "{}", which TensorFlow Lite alone cannot run'.format(
+                    stepio.as_text(code.customCode or "")
+                ),
+                "leave it out of the exported graph, and compute it in the application",
+            )
 
 
 def _public_names(model):

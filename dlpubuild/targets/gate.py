@@ -70,7 +70,7 @@ class ModelNeeds:
         static_shapes: every size is known at build time.
         batch: first dimension of every input of two or more dimensions; `None` leaves it free.
         compiled_operator: custom code of the one custom operator that is allowed, and has to be there: what an SoC's
-            own compiler made of a model. `quantization` is not judged then, because it is hidden there.
+            own compiler made of a model. Quantization is not judged then: it is hidden there.
     """
 
     quantization: QuantizationLabel
@@ -259,7 +259,7 @@ def _scales(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
 
 
 def _weight_types(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
-    if not (needs.is_integer and needs.integer_only):
+    if not (needs.is_integer and needs.integer_only) or needs.compiled_operator is not None:
         return
     for number, graph in enumerate(model.subgraphs):
         stored = {use.tensor.index: use.tensor for use in subgraph_weight_uses(graph)}
@@ -283,10 +283,11 @@ def _operators(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
         border = _float_border(graph, needs) if number == 0 else {}
         for operator in graph.operators:
             floats = [tensor for tensor in operands(graph, operator) if is_float(tensor)]
-            if needs.compiled_operator is not None and operator.custom_code == needs.compiled_operator:
-                continue
             if operator.is_custom:
-                yield _custom_finding(number, operator)
+                if operator.custom_code != needs.compiled_operator:
+                    yield _custom_finding(number, operator)
+            elif needs.compiled_operator is not None:
+                continue  # what was not compiled runs on the CPU, which computes in float as well
             elif not all(tensor.index in border.get(operator.name, ()) for tensor in floats):
                 yield GateFinding(
                     rule=GateRule.FLOAT_OPERATOR,

@@ -1,15 +1,15 @@
 """Models for the steps of toolchain tf1, written into the current folder by TensorFlow 1.15.
 
-    qat.pb         image [?,8,8,3] -> conv, ReLU, dense, softmax `scores` [?,4]; FakeQuant on weights and activations
-    gap.pb         the same without the FakeQuant behind the first convolution's ReLU
-    float.pb       the same without any
-    pair.pb        inputs `first`, `second` [1,2]; outputs `sum`, `product` [1,2], quantization-aware
-    split.pb       input `values` [1,4]; outputs `parts`, `parts:1` [1,2], float
-    dynamic.pb     an input of unknown height and width; batch.pb: a batch of 4
-    exp.pb         quantization-aware, with an operator that has no integer form; foreign.pb: with none at all
-    saved/ qat/    SavedModels: input `image`, output `probabilities`, on nodes of other names; float and aware
-    unserved/      a SavedModel with another signature
-    model.h5       a Keras model, input `image`, output `probabilities`
+qat.pb         image [?,8,8,3] -> conv, ReLU, dense, softmax `scores` [?,4]; FakeQuant on weights and activations
+gap.pb         the same without the FakeQuant behind the first convolution's ReLU
+float.pb       the same without any
+pair.pb        inputs `first`, `second` [1,2]; outputs `sum`, `product` [1,2], quantization-aware
+split.pb       input `values` [1,4]; outputs `parts`, `parts:1` [1,2], float
+dynamic.pb     an input of unknown height and width; batch.pb: a batch of 4
+exp.pb         quantization-aware, with an operator that has no integer form; foreign.pb: with none at all
+saved/ qat/    SavedModels: input `image`, output `probabilities`, on nodes of other names; float and aware
+unserved/      a SavedModel with another signature
+model.h5       a Keras model, input `image`, output `probabilities`
 """
 
 import os

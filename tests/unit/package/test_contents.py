@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dlpubuild.errors import DlpuError, ErrorCode
 from dlpubuild.package import contents
 from dlpubuild.package.bundle import write_bundle
-from dlpubuild.package.contents import read_packaged_model
+from dlpubuild.package.contents import PackagedModel, read_packaged_models
 from tests.factories.tflite_factory import encode, integer_model
 from tests.unit.package.specs import make_spec
 
@@ -41,7 +41,7 @@ def archive(path: Path, members: dict[str, bytes], *, kind: bytes = tarfile.REGT
 
 def fault(path: Path) -> ErrorCode:
     with pytest.raises(DlpuError) as caught:
-        read_packaged_model(path)
+        read_packaged_models(path)
     assert caught.value.location is not None
     assert caught.value.location.file.startswith(str(path))
     return caught.value.code
@@ -49,17 +49,15 @@ def fault(path: Path) -> ErrorCode:
 
 def test_the_same_model_is_read_from_file_folder_and_archive(dist: Path) -> None:
     base = dist / "digits-1.0.0-artpec8"
-    plain = read_packaged_model(base / "model" / "model.tflite")
-    assert read_packaged_model(base) == plain
-    assert read_packaged_model(dist / "digits-1.0.0-artpec8.tar.gz") == plain
-    assert plain.size_bytes == len(MODEL)
+    plain = (PackagedModel("model/model.tflite", (base / "model" / "model.tflite").read_bytes()),)
+    assert read_packaged_models(base) == plain
+    assert read_packaged_models(dist / "digits-1.0.0-artpec8.tar.gz") == plain
+    assert plain[0].content == MODEL
 
 
 @pytest.mark.parametrize(
     ("name", "data", "code"),
     [
-        ("x.tflite", b"no model", ErrorCode.NOT_A_MODEL),
-        ("x.tflite", b"", ErrorCode.NOT_A_MODEL),
         ("x.tar.gz", b"", ErrorCode.NOT_A_MODEL),
         ("x.tar.gz", b"no archive", ErrorCode.NOT_A_MODEL),
         ("x.tgz", gzip.compress(b"no tar", mtime=0), ErrorCode.NOT_A_MODEL),
@@ -72,7 +70,6 @@ def test_what_holds_no_model_is_told(tmp_path: Path, name: str, data: bytes, cod
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
-    assert fault(tmp_path / "x.tflite") is ErrorCode.MODEL_UNREADABLE
     assert fault(tmp_path / "x.tar.gz") is ErrorCode.NOT_A_MODEL
     assert fault(tmp_path) is ErrorCode.NOT_A_MODEL
 
@@ -81,7 +78,16 @@ def test_an_archive_without_the_model_where_it_belongs_is_told(tmp_path: Path) -
     assert fault(archive(tmp_path / "a.tar.gz", {"model.tflite": MODEL})) is ErrorCode.NOT_A_MODEL
     assert fault(archive(tmp_path / "b.tar.gz", {"x/model/model.tflite": b""}, kind=tarfile.DIRTYPE))
     assert fault(archive(tmp_path / "c.tar.gz", {"x/model/model.tflite": b""}, kind=tarfile.SYMTYPE))
-    assert read_packaged_model(archive(tmp_path / "d.tar.gz", {"x/model/model.tflite": MODEL})).inputs
+    assert read_packaged_models(archive(tmp_path / "d.tar.gz", {"x/model/model.tflite": MODEL}))
+
+
+def test_what_the_model_was_compiled_from_comes_after_it(tmp_path: Path) -> None:
+    members = {"x/model/model_uncompiled.tflite": b"2", "x/model/params.h": b"", "x/model/model.tflite": b"1"}
+    models = read_packaged_models(archive(tmp_path / "d.tar.gz", members))
+    assert [(each.member, each.content) for each in models] == [
+        ("model/model.tflite", b"1"),
+        ("model/model_uncompiled.tflite", b"2"),
+    ]
 
 
 def test_a_model_that_claims_to_be_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,4 +111,4 @@ def test_a_damaged_archive_is_read_or_told(
     path = tmp_path_factory.getbasetemp() / "damaged.tar.gz"
     path.write_bytes(gzip.compress(bytes(data), 1))
     with suppress(DlpuError):
-        read_packaged_model(path)
+        read_packaged_models(path)
