@@ -15,8 +15,9 @@ import stepio
 # float32 and sum in different orders: seen are 1e-7 to 3e-5, growing with depth. What is wrong, as an axis taken for
 # another, is off by a tenth and more.
 TOLERANCE = 1e-3
-# Below it an output is zero but for rounding, and relative to its largest value anything is far off.
-_FLOOR = 1e-6
+# Below it an output is zero but for rounding, and relative to its largest value anything is far off. ONNX Runtime's
+# sigmoid is right to 8e-8, whatever its value: of one that says 1e-6 that is much.
+_FLOOR = 1e-3
 # Of integers, such as indices of a largest value, this share may differ: two values can be equal but for rounding.
 _INTEGER_TOLERANCE = 0.01
 SEEDS = (1, 2)
