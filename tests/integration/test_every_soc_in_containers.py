@@ -15,12 +15,15 @@ import pytest
 from dlpubuild.containers.connect import Connection
 from tests.factories.edgetpu import DOUBLE
 from tests.factories.every_soc import (
+    FACTS,
     NAME,
     OPEN_SOCS,
     bundle_of,
     checksums,
+    described,
     only_targets,
     put_two_heads,
+    with_ambarella,
     with_edgetpu,
 )
 from tests.factories.small_projects import load_linux_pin
@@ -83,3 +86,21 @@ def test_containers_give_the_packages_that_this_machine_gives(
     assert different == {f"{NAME}-1.0.0-artpec7.tar.gz"}
     files = [bundle_of(project / "dist", "artpec7") for project in (here, there)]
     assert {path for path in files[0] if files[0][path] != files[1][path]} <= {"model.json", "SHA256SUMS"}
+
+
+def test_all_six_are_built_in_containers_with_the_toolchain_mounted(
+    docker: Tool, edgetpu_double: str, onnx_image: str, tmp_path: Path
+) -> None:
+    assert onnx_image.startswith("sha256:")
+    project = put_two_heads(tmp_path / NAME)
+    with_ambarella(project)
+    (project / "dlpu.lock").write_text(json.dumps({"schema": 1, "pins": {"image.edgetpu.id": edgetpu_double}}))
+    built = docker.build(project)
+    assert {each["soc"] for each in built["targets"]} == set(FACTS)
+    assert {step["state"] for step in built["steps"]} == {"ran"}
+    assert len(checksums(project / "dist")) == 12
+    for soc, (device, _, file) in FACTS.items():
+        told = described(project / "dist", soc)
+        assert (told["soc"]["larod-device"], told["model"]["file"]) == (device, f"model/{file}")
+    again = docker.run("build", cwd=project)
+    assert "nothing had to run" in again.out, again.err
