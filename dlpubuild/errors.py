@@ -108,6 +108,8 @@ class ErrorCode(StrEnum):
     COMPILER_OUTPUT = "compiler-output"
     COMPILER_SCALE = "compiler-scale"
     COMPILER_TIMEOUT = "compiler-timeout"
+    # Axis' own packer
+    ACAP_BUILD = "acap-build"
     # around a build
     STORE = "store"
     STORE_FULL = "store-full"

@@ -66,10 +66,20 @@ def tf2_python() -> Path:
 
     Where it cannot be had the test is skipped, but in CI it fails: there it must run.
     """
+    return _toolchain_python("tf2")
+
+
+@pytest.fixture(scope="session")
+def tf1_python() -> Path:
+    """The interpreter of the real tf1 toolchain, which takes a Python 3.7; as `tf2_python`."""
+    return _toolchain_python("tf1")
+
+
+def _toolchain_python(name: str) -> Path:
     host = read_host()
     try:
         environment = prepare_environment(
-            load_pin("tf2", machine=host.machine, system=host.system),
+            load_pin(name, machine=host.machine, system=host.system),
             host.cache,
             offline=False,
             variables=host.environ,
@@ -78,6 +88,6 @@ def tf2_python() -> Path:
         )
     except ToolchainError as error:
         if host.environ.get("CI"):
-            pytest.fail(f"the tf2 toolchain must run in CI: {error}")
-        pytest.skip(f"the tf2 toolchain cannot be prepared: {error.message}")
+            pytest.fail(f"the {name} toolchain must run in CI: {error}")
+        pytest.skip(f"the {name} toolchain cannot be prepared: {error.message}")
     return environment.python

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
@@ -110,7 +110,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     if request.locked:
         _require_locked(manifest, project, whole=not request.targets)
     notes = (*notes_on(project), *check_packages(project, socs, epoch_s=limits.epoch_s))
-    plan = plan_project(project, memo)
+    plan = plan_project(project, memo, epoch_s=limits.epoch_s)
     if request.step is not None:
         plan = plan_until(plan, request.step)
     out_dir = (request.output or manifest.folder / "dist").absolute()
@@ -183,7 +183,7 @@ def _require_locked(manifest: Manifest, project: Project, *, whole: bool) -> Non
 
 def _gzip(host: Host, manifest: Manifest) -> Gzip | None:
     """Find out before minutes of work, not after, that an `.eap` cannot be compressed."""
-    if "eap" not in manifest.package.formats:
+    if "eap" not in manifest.package.formats or manifest.package.acap.sdk_image is not None:
         return None
     from dlpubuild.package.eap.compressor import find_gzip  # noqa: PLC0415 - only an .eap needs it
 
@@ -372,10 +372,15 @@ def _built(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> Built
     if planned.binary is not None:
         return BuiltModel(model=model, binary_record=digest(OutputOf(step=planned.binary.step, path=STEP_RECORD)))
     checked = None if planned.checked is None else digest(OutputOf(step=planned.checked, path=STEP_RECORD))
+    built = BuiltModel(
+        model=model,
+        checked=checked,
+        application=None if planned.application is None else digest(planned.application),
+    )
     if compiled is None:
-        return BuiltModel(model=model, checked=checked)
+        return built
     record = digest(OutputOf(step=compiled.step, path=STEP_RECORD))
-    return BuiltModel(model=model, source=digest(compiled.source), record=record, checked=checked)
+    return replace(built, source=digest(compiled.source), record=record)
 
 
 def _keep_own_model(plan: Plan, store: Store) -> None:

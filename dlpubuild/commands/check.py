@@ -52,7 +52,7 @@ def check(
             loaded = load_project(memo, read, socs, select_targets(read, socs, target), every_image=True)
             project = pinned(loaded, memo, declared_pins(host, read))
             found = check_packages(project, socs, epoch_s=host.epoch_s)
-            plan = plan_project(project, memo)
+            plan = plan_project(project, memo, epoch_s=host.epoch_s)
             found += check_ready_models(project, plan)
         except DlpuError as error:
             if as_json:

@@ -22,7 +22,7 @@ from dlpubuild.containers.ask import ask, can_ask
 from dlpubuild.containers.images import LOCK_LABEL, NAME_LABEL, image_name
 from dlpubuild.errors import EngineMissingError, ErrorCode, ToolchainError
 from dlpubuild.executors.docker.container import OWNER_LABEL
-from dlpubuild.toolchains.pins import ImagePin, folder_variable, pin_for
+from dlpubuild.toolchains.pins import ImagePin, folder_variable, own_image, pin_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ class ImageBook:
             EngineMissingError: the engine has to be asked, and does not answer.
         """
         if pin.name in self.own:
-            return ImagePin(reference=self.own[pin.name], is_own=True, origin="dlpu.toml")
+            return own_image(self.own[pin.name], "dlpu.toml")
         locked = self.locked.get(pin.name)
         if locked is not None:
             image = ImagePin(id=locked.id, reference=locked.reference, origin="dlpu.lock")
@@ -125,6 +125,13 @@ def ask_tool_image(connection: Connection, pin: ToolchainPin) -> EngineImage:
 
 
 def _not_there(pin: ToolchainPin, image: ImagePin) -> ToolchainError:
+    if image.is_own:
+        return ToolchainError(
+            ErrorCode.IMAGE_MISSING,
+            f"{image.origin} names image {image.id} as {pin.title}, and the engine does not have it",
+            hint="an id names an image that was built or loaded there: do that, or name one that can be pulled, "
+            "<repository>@sha256:…",
+        )
     return ToolchainError(
         ErrorCode.IMAGE_MISSING,
         f"{image.origin} pins toolchain {pin.name} to image {image.id}, which the engine does not have",
@@ -228,7 +235,8 @@ def find_images(
     notes: list[str] = []
     for name in toolchains:
         if name in own:
-            images[name] = LockedImage(reference=own[name])
+            pin = own_image(own[name], "")
+            images[name] = LockedImage(id=pin.id, reference=pin.reference)
             continue
         try:
             with connect_engine(host) as connection:

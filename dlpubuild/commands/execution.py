@@ -20,6 +20,7 @@ from dlpubuild.errors import (
     ToolchainError,
     UsageError,
 )
+from dlpubuild.toolchains.acap_sdk import is_sdk, sdk_toolchain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,8 +54,13 @@ class Execution:
 
 
 def own_images(manifest: Manifest) -> Mapping[str, str]:
-    """Return the images that the manifest brings, by the name of the toolchain they replace."""
-    return {each.name: each.image for each in manifest.toolchains if each.image is not None}
+    """Return the images that the manifest brings, by the name of the toolchain; ids among them are of Axis' SDK."""
+    sdk = manifest.package.acap.sdk_image
+    images = {} if sdk is None else {"aarch64": sdk.aarch64, "armv7hf": sdk.armv7hf}
+    return {
+        **{each.name: each.image for each in manifest.toolchains if each.image is not None},
+        **{sdk_toolchain(architecture): image for architecture, image in images.items() if image is not None},
+    }
 
 
 def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains: Sequence[str]) -> Execution:
@@ -72,6 +78,7 @@ def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains:
         ToolchainError: an image of the project's own is needed and missing, or is not what was pinned.
     """
     if requested == "local":
+        _refuse_sdk(manifest, toolchains)
         return _local(host, "local", manifest)
     if requested == "docker":
         return _docker(host, manifest, toolchains, connect_engine(host))
@@ -86,6 +93,16 @@ def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains:
     raise UsageError(
         ErrorCode.UNKNOWN_VALUE, f'--executor: unknown executor "{requested}"', hint="known: auto, docker, local"
     )
+
+
+def _refuse_sdk(manifest: Manifest, toolchains: Sequence[str]) -> None:
+    if any(is_sdk(name) for name in toolchains):
+        raise UsageError(
+            ErrorCode.EXECUTOR,
+            "acap-build runs in a container, and --executor local has none",
+            hint="use --executor docker; or remove [package.acap.sdk-image], and the tool packs the .eap itself",
+            location=manifest.locate("package.acap.sdk-image"),
+        )
 
 
 def local_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
@@ -174,7 +191,8 @@ def _docker(
 ) -> Execution:
     from dlpubuild.commands.brought import brought_folder, is_brought, missing, with_brought  # noqa: PLC0415
     from dlpubuild.commands.containers import ImageBook  # noqa: PLC0415
-    from dlpubuild.toolchains.pins import container_pin, image_pin  # noqa: PLC0415
+    from dlpubuild.toolchains.acap_sdk import pin_in_image  # noqa: PLC0415
+    from dlpubuild.toolchains.pins import container_pin  # noqa: PLC0415
 
     book = ImageBook(
         connection=connection,
@@ -190,7 +208,7 @@ def _docker(
             # An image of the user's own may have the toolchain in it.
             if is_brought(name) and not has_folder and name not in book.own:
                 raise missing(container_pin(name))
-            pin = image_pin(name, book.image_of)
+            pin = pin_in_image(name, book.image_of)
             pins[name] = with_brought(host, manifest, pin) if has_folder else pin
         return pins[name]
 

@@ -89,7 +89,7 @@ def hand_over_work(host: Host, memo: Memo, request: HandOverRequest, interrupts:
         return declared(name) if is_brought(name) else execution.pin_of(name)
 
     project = pinned(loaded, memo, pin_of)
-    plan = plan_project(project, memo)
+    plan = plan_project(project, memo, epoch_s=host.epoch_s)
     if request.step is not None:
         plan = plan_until(plan, request.step)
     steps = [step for step in plan.steps if step.hands_over]

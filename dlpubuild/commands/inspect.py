@@ -33,7 +33,8 @@ def inspect(
 
     Inputs and outputs, quantization, operators, size, and multiply-accumulates, as they are in the file: nothing is
     believed that is not in the tensors themselves. Of a .tflite it also says whether the Edge TPU compiler can read its
-    operators. Of a package, the models in it are shown: where one was compiled, what it was compiled from as well.
+    operators. Of a package, the models in it are shown: where one was compiled, what it was compiled from as well. The
+    format of a .bin is not public: of one in a bundle it is shown what the bundle says of it.
 
     \b
     Examples:
@@ -41,7 +42,7 @@ def inspect(
       dlpubuild inspect dist/digits-1.0.0-artpec8.tar.gz --json
       dlpubuild inspect frozen_graph.pb
     """  # noqa: D301 - click wants the character itself
-    pages = _source_pages(file) if _is_source(file) else _tflite_pages(file)
+    pages = _source_pages(file) if _is_source(file) else _binary_pages(file) or _tflite_pages(file)
     if as_json:
         document = dict(pages[0][1])
         if len(pages) > 1:
@@ -109,6 +110,15 @@ def _source_facts(path: Path) -> SourceFacts:
 def _size(path: Path) -> int:
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return sum(each.stat().st_size for each in files)
+
+
+def _binary_pages(path: Path) -> list[tuple[str, dict[str, Any], str]]:
+    """The page of a bundle whose model only the camera can read; none for all else."""
+    from dlpubuild.package.binary_contents import read_packaged_binary  # noqa: PLC0415
+    from dlpubuild.report.inspect_binary import binary_json, binary_text  # noqa: PLC0415
+
+    binary = read_packaged_binary(path)
+    return [] if binary is None else [("", binary_json(binary), binary_text(str(path), binary))]
 
 
 def _tflite_pages(path: Path) -> list[tuple[str, dict[str, Any], str]]:

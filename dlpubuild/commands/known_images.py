@@ -111,7 +111,8 @@ def pinned_references(host: Host, manifest: Path) -> tuple[str, ...]:
     path, pins = lock_of(read.folder)
     own = own_images(read)
     locked = {name: image for name, image in pins.images.items() if name not in own}
-    references = [*own.values(), *(image.reference for image in locked.values() if image.reference)]
+    references = [name for name in own.values() if "@" in name]
+    references += [image.reference for image in locked.values() if image.reference]
     if references:
         return tuple(references)
     built = ", ".join(locked)

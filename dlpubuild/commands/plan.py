@@ -65,7 +65,7 @@ def plan(
         selected = select_targets(read, socs, target)
         project = load_project(memo, read, socs, selected)
         execution = choose_execution(host, executor, read, names_of(toolchains_of(project, memo)))
-        planned = plan_project(pinned(project, memo, execution.pin_of), memo)
+        planned = plan_project(pinned(project, memo, execution.pin_of), memo, epoch_s=host.epoch_s)
     statuses = plan_status(planned, open_store(host))
     if output_format is PlanFormat.TABLE:
         sys.stdout.write(plan_table(planned, statuses, colored=host.colors_on(sys.stdout)))

@@ -62,7 +62,7 @@ def render(
             sys.stdout.write(f"{each}\n")
         return
     with open_memo(host) as memo:
-        planned = plan_project(open_project(host, memo, manifest, target), memo)
+        planned = plan_project(open_project(host, memo, manifest, target), memo, epoch_s=host.epoch_s)
     if step is not None:
         planned = plan_until(planned, step)
     store = open_store(host)

@@ -293,17 +293,18 @@ def pinned(project: Project, memo: Memo, pin_of: Callable[[str], ToolchainPin]) 
 def declared_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
     """Return what pins a toolchain by what is written down, for commands that run no step."""
     from dlpubuild.commands.brought import brought_folder, is_brought, with_brought  # noqa: PLC0415
-    from dlpubuild.commands.execution import local_pins  # noqa: PLC0415
-    from dlpubuild.toolchains.pins import ImagePin, image_pin, load_pin  # noqa: PLC0415
+    from dlpubuild.commands.execution import local_pins, own_images  # noqa: PLC0415 - it imports this module
+    from dlpubuild.toolchains.acap_sdk import pin_in_image  # noqa: PLC0415
+    from dlpubuild.toolchains.pins import load_pin, own_image  # noqa: PLC0415
 
-    own = {each.name: each.image for each in manifest.toolchains if each.image is not None}
+    own = own_images(manifest)
     installed = {each.name for each in manifest.toolchains if each.path is not None}
 
     def pin_of(name: str) -> ToolchainPin:
         if name in installed and not is_brought(name):
             return local_pins(host, manifest)(name)
         if name in own:
-            pin = image_pin(name, lambda _: ImagePin(reference=own[name], is_own=True, origin=str(manifest.path)))
+            pin = pin_in_image(name, lambda _: own_image(own[name], str(manifest.path)))
         else:
             pin = load_pin(name, machine=host.machine, system=host.system)
         # One that is not public need not be here for looking at a project, or for handing its work over.
@@ -333,14 +334,16 @@ def open_project(
     return pinned(project, memo, declared_pins(host, read))
 
 
-def plan_project(project: Project, memo: Memo) -> Plan:
+def plan_project(project: Project, memo: Memo, *, epoch_s: int) -> Plan:
     """Return the plan of a project; templates that were rendered before are not rendered again.
 
     Raises:
         DlpuError: a template cannot be rendered, or refers to something that is not there.
-        ManifestError: what a template renders to is not what the steps schema asks for.
+        ManifestError: what a template renders to is not what the steps schema asks for, or an application cannot be
+            packed.
     """
+    from dlpubuild.package.applications import with_applications  # noqa: PLC0415
     from dlpubuild.plan.planner import plan_build  # noqa: PLC0415
     from dlpubuild.plan.remembered import remembering  # noqa: PLC0415
 
-    return plan_build(project, render=remembering(memo))
+    return with_applications(plan_build(project, render=remembering(memo)), project, epoch_s=epoch_s)

@@ -16,7 +16,7 @@ from dlpubuild.cas.faults import input_faults
 from dlpubuild.cas.tree import InputFile, build_input_tree
 from dlpubuild.errors import DlpuError, ErrorCode
 from dlpubuild.executors.base import BoundAction
-from dlpubuild.plan.model import OutputInput
+from dlpubuild.plan.model import MadeInput, OutputInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,9 +38,9 @@ def bind_step(step: Step, results: Mapping[str, ActionResult]) -> BoundAction:
     files: dict[str, InputFile] = {}
     content: dict[Digest, Path | bytes] = {}
 
-    def add_bytes(path: str, data: bytes) -> None:
+    def add_bytes(path: str, data: bytes, *, is_executable: bool = False) -> None:
         digest = digest_bytes(data)
-        files[path] = InputFile(digest=digest)
+        files[path] = InputFile(digest=digest, is_executable=is_executable)
         content[digest] = data
 
     for script in step.scripts:
@@ -50,6 +50,9 @@ def bind_step(step: Step, results: Mapping[str, ActionResult]) -> BoundAction:
     for each in step.inputs:
         if isinstance(each, OutputInput):
             files[each.at] = InputFile(digest=output_digest(results[each.output.step], each.output.path))
+            continue
+        if isinstance(each, MadeInput):
+            add_bytes(each.at, each.content, is_executable=each.is_executable)
             continue
         for file in each.files:
             path = f"{each.at}/{file.staged}" if file.staged else each.at

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dlpubuild.cas.faults import output_faults
 from dlpubuild.engine.bind import output_digest, params_json
 from dlpubuild.errors import ErrorCode, OutputError
-from dlpubuild.plan.model import FilesInput
+from dlpubuild.plan.model import FilesInput, MadeInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +82,8 @@ def export_step(step: Step, plan: Plan, statuses: Mapping[str, StepStatus], stor
         for each in step.inputs:
             if isinstance(each, FilesInput):
                 _copy_files(each, folder)
+            elif isinstance(each, MadeInput):
+                _write_made(each, folder)
             else:
                 fetched += _place_output(each, plan, statuses, store, folder)
         run = folder / "run"
@@ -95,6 +97,16 @@ def _copy_files(each: FilesInput, folder: Path) -> None:
         target = folder / each.at / file.staged if file.staged else folder / each.at
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file.path, target)
+        if file.is_executable:
+            target.chmod(0o755)
+
+
+def _write_made(each: MadeInput, folder: Path) -> None:
+    target = folder / each.at
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(each.content)
+    if each.is_executable:
+        target.chmod(0o755)
 
 
 def _place_output(

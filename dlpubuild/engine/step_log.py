@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _TAIL_LINES = 15
 _TAIL_BYTES = 1 << 16
 _SIGNAL_BASE = 128
+# What `env` and shells end with where there is no such program.
+_NOT_FOUND = 127
 # Colors, cursor movements and other control characters would act on the terminal that the lines are shown on.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -88,6 +90,8 @@ def step_failure(step: Step, result: ActionResult, error: Mapping[str, str], log
             hint = "it may have run out of memory: free some, or build with --jobs 1"
     else:
         message = f"step {step.name} failed with exit code {result.exit_code}"
+        if result.exit_code == _NOT_FOUND:
+            hint = f"toolchain {step.toolchain.name} lacks a program: is it the right one?"
     return StepFailedError(code, message, hint=hint, log=str(log), tail=tail(log))
 
 

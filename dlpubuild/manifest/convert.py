@@ -18,6 +18,7 @@ from dlpubuild.manifest.model import (
     ModelSection,
     PackageSection,
     ProjectSection,
+    SdkImages,
     TargetSection,
     ToolchainSection,
     VerifySection,
@@ -71,7 +72,10 @@ def _model(table: Mapping[str, Any]) -> ModelSection:
 
 def _package(table: Mapping[str, Any]) -> PackageSection:
     fields = _fields({key: value for key, value in table.items() if key != "acap"})
-    return PackageSection(**fields, acap=AcapSection(**_fields(table.get("acap", {}))))
+    acap = _fields(table.get("acap", {}))
+    if "sdk_image" in acap:
+        acap["sdk_image"] = SdkImages(**acap["sdk_image"])
+    return PackageSection(**fields, acap=AcapSection(**acap))
 
 
 def _fields(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ Parser = Literal["auto", "tf", "onnx"]
 Metric = Literal["top1", "agreement", "sqnr", "mae", "none"]
 PackageFormat = Literal["bundle", "eap"]
 ManifestSchema = Literal["1.7", "2"]
+SdkBuildTool = Literal["make", "no-build"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +141,19 @@ class LimitsSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SdkImages:
+    """`[package.acap.sdk-image]`: an image of Axis' SDK for each ACAP architecture, pinned by digest or image id."""
+
+    aarch64: str | None = None
+    armv7hf: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcapSection:
-    """`[package.acap]`: the application that measures the model on a camera; None where it is not said."""
+    """`[package.acap]`: the application that measures the model on a camera; None where it is not said.
+
+    The last three say how Axis' own acap-build packs it, or an application of the project's own.
+    """
 
     app_name: str | None = None
     friendly_name: str | None = None
@@ -152,6 +164,9 @@ class AcapSection:
     min_os: str | None = None
     max_os: str | None = None
     rounds: int | None = None
+    sdk_image: SdkImages | None = None
+    sdk_build: SdkBuildTool | None = None
+    sdk_add: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

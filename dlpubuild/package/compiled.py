@@ -29,7 +29,8 @@ class BuiltModel:
 
     `model` is the file that the camera loads. Where a compiler made it, `source` is what it was made from, and `record`
     the record of the step that ran the compiler; `binary_record` is that instead where only the camera can read the
-    model. `checked` is the record of the step that measured the integer model.
+    model. `checked` is the record of the step that measured the integer model, `application` the `.eap` where a step
+    packed it.
     """
 
     model: Digest
@@ -37,6 +38,7 @@ class BuiltModel:
     record: Digest | None = None
     binary_record: Digest | None = None
     checked: Digest | None = None
+    application: Digest | None = None
 
     @property
     def readable(self) -> Digest:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.faults import Memo
     from dlpubuild.project.model import Project
+    from dlpubuild.targets.mapping import MappingReport
     from dlpubuild.targets.model import Soc, Target
     from dlpubuild.targets.output_figures import OutputCheck
     from dlpubuild.tflite.model import TfliteModel
@@ -95,29 +96,21 @@ def package_target(
     """Return the packages of `planned` below `out_dir`, made of the model that its steps left.
 
     Args:
-        gzip: what compresses an `.eap`; needed where the manifest asks for one.
+        gzip: what compresses an `.eap`; needed where the manifest asks for one that no step packs.
 
     Raises:
         GateError: the model is not what the SoC needs, an output of it stands still, or too little of it runs on the
             accelerator.
         ManifestError: the labels do not fit the model's outputs.
-        StepFailedError: the record of a compiling or quantizing step is not what it has to be.
+        StepFailedError: the record of a compiling or quantizing step, or what acap-build packed, is not what it has to
+            be.
         BlobMissingError: the model is not in the store, or was damaged there.
         OutputError: `out_dir` cannot be written.
     """
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
     check = None if built.checked is None else read_measured(built.checked, store)
-    request = replace(
-        _unbuilt_request(project, target, epoch_s),
-        model_path=Path(store.folder.blob_path(built.model)),
-        model_digest=built.model,
-        toolchain=None if planned.toolchain is None else _toolchain(planned.toolchain),
-    )
-    if report is not None and planned.compiled is not None:
-        request = replace(request, compiled=compiled_facts(planned.compiled, built.readable, report, store))
-    if planned.binary is not None and built.binary_record is not None:
-        request = replace(request, binary_compiler=binary_compiler(planned.binary, built.binary_record, store))
+    request = _built_request(project, planned, built, report, store, epoch_s)
     binary = None
     if target.soc.model_file == _BINARY:
         binary = binary_description(project, target, built.binary_record, store)
@@ -138,7 +131,10 @@ def package_target(
     if "bundle" in formats:
         found = current_package(request, out_dir, lambda path: _digest(memo, path))
         package, is_new = found or _write(request, binary or _described(read.model()), out_dir), found is None
-    if "eap" in formats:
+    packing: tuple[str, ...] = ()
+    if built.application is not None:
+        eap, is_eap_new, packing = _sdk_packed_eap(project, request, built.application, store, out_dir, memo)
+    elif "eap" in formats:
         eap, is_eap_new = _packed_eap(project, request, out_dir, memo, gzip)
     told = _told(read, memo) if binary is None else _told_of_binary(binary)
     return PackagedTarget(
@@ -149,9 +145,31 @@ def package_target(
         model_bytes=built.model.size_bytes,
         quantization=told["quantization"],
         operators=told["operators"],
-        notes=(*(check_notes(check) if check else ()), *(mapping_notes(report) if report else ())),
+        notes=(*(check_notes(check) if check else ()), *(mapping_notes(report) if report else ()), *packing),
         check=check,
     )
+
+
+def _built_request(
+    project: Project,
+    planned: PlannedTarget,
+    built: BuiltModel,
+    report: MappingReport | None,
+    store: Store,
+    epoch_s: int,
+) -> PackageRequest:
+    """All of a request, now that the model is built."""
+    request = replace(
+        unbuilt_request(project, planned.target, epoch_s),
+        model_path=Path(store.folder.blob_path(built.model)),
+        model_digest=built.model,
+        toolchain=None if planned.toolchain is None else _toolchain(planned.toolchain),
+    )
+    if report is not None and planned.compiled is not None:
+        return replace(request, compiled=compiled_facts(planned.compiled, built.readable, report, store))
+    if planned.binary is not None and built.binary_record is not None:
+        return replace(request, binary_compiler=binary_compiler(planned.binary, built.binary_record, store))
+    return request
 
 
 def check_packages(project: Project, socs: Mapping[str, Soc], *, epoch_s: int) -> tuple[str, ...]:
@@ -164,8 +182,16 @@ def check_packages(project: Project, socs: Mapping[str, Soc], *, epoch_s: int) -
         return ()
     from dlpubuild.package.eap.of_project import check_eaps  # noqa: PLC0415 - only an .eap needs it
 
-    requests = [_unbuilt_request(project, target, epoch_s) for target in project.targets]
+    requests = [unbuilt_request(project, target, epoch_s) for target in project.targets]
     return check_eaps(project, requests, [soc.larod_device for soc in socs.values()])
+
+
+def _sdk_packed_eap(
+    project: Project, request: PackageRequest, made: Digest, store: Store, out_dir: Path, memo: Memo
+) -> tuple[WrittenEap, bool, tuple[str, ...]]:
+    from dlpubuild.package.eap.of_project import sdk_packed_eap  # noqa: PLC0415 - only where an SDK is named
+
+    return sdk_packed_eap(project, request, made, store, out_dir, lambda path: _digest(memo, path))
 
 
 def _packed_eap(
@@ -299,7 +325,7 @@ def _preprocessing(project: Project, target: Target) -> tuple[InputPreprocessing
     )
 
 
-def _unbuilt_request(project: Project, target: Target, epoch_s: int) -> PackageRequest:
+def unbuilt_request(project: Project, target: Target, epoch_s: int) -> PackageRequest:
     """All of a request that is known before the model is built."""
     manifest = project.manifest
     section = manifest.project

@@ -42,6 +42,15 @@ class FilesInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MadeInput:
+    """A file that was made in memory, staged at `at`; `content` is all of it, so it is a small one."""
+
+    at: str
+    content: bytes
+    is_executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputInput:
     """An output of an earlier step staged at `at`."""
 
@@ -66,7 +75,7 @@ class Step:
     scripts: tuple[Path, ...]
     params: Mapping[str, Any]
     toolchain: ToolchainPin
-    inputs: tuple[FilesInput | OutputInput, ...]
+    inputs: tuple[FilesInput | MadeInput | OutputInput, ...]
     outputs: tuple[str, ...]
     timeout_s: int
     targets: tuple[str, ...]
@@ -105,7 +114,7 @@ class PlannedTarget:
     `compiled` is set where that is the output of a compiler; `binary` instead where only the camera can read it.
     `toolchain` is what converted the model: the one of the step that made what a compiler took, else of the one that
     made the result; None where no step did. `checked` is the key of the step whose record says what an integer model
-    makes of a few samples.
+    makes of a few samples, `application` the `.eap` where a step packs it.
     """
 
     target: Target
@@ -115,6 +124,7 @@ class PlannedTarget:
     binary: Binary | None = None
     toolchain: ToolchainPin | None = None
     checked: str | None = None
+    application: OutputOf | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from dlpubuild.errors import ErrorCode, Location, TemplateError, ToolchainError
 from dlpubuild.plan.planner import render_checked, template_context
 from dlpubuild.project.faults import Faults
 from dlpubuild.targets.load import STEPS_TEMPLATE
+from dlpubuild.toolchains.acap_sdk import sdk_toolchain
 from dlpubuild.toolchains.pins import toolchain_names
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from dlpubuild.manifest.model import Manifest
     from dlpubuild.project.model import Project
-    from dlpubuild.targets.model import Soc
+    from dlpubuild.targets.model import Soc, Target
     from dlpubuild.toolchains.pins import ToolchainPin
 
 
@@ -38,6 +39,8 @@ def toolchains_named(
     project: Project, *, render: Callable[[Soc, Mapping[str, Any]], dict[str, Any]] = render_checked
 ) -> Mapping[str, tuple[str, ...]]:
     """Return, by target, the toolchains that its steps run in, in the order in which the steps name them.
+
+    Where the project names an SDK to pack applications with, it is the last.
 
     Raises:
         TemplateError: a template cannot be rendered, or names a toolchain that there is not.
@@ -55,8 +58,17 @@ def toolchains_named(
                     hint=f"known toolchains: {', '.join(toolchain_names())}",
                     location=Location(str(target.soc.folder / STEPS_TEMPLATE)),
                 )
-        named[target.name] = names
+        sdk = sdk_of(project.manifest, target)
+        named[target.name] = names if sdk is None else (*names, sdk)
     return MappingProxyType(named)
+
+
+def sdk_of(manifest: Manifest, target: Target) -> str | None:
+    """Return the SDK that packs the application of `target`, None where the tool does that itself."""
+    package = manifest.package
+    if "eap" not in package.formats or package.acap.sdk_image is None:
+        return None
+    return sdk_toolchain(target.soc.architecture)
 
 
 def pin_toolchains(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dlpubuild.errors import ErrorCode
 from dlpubuild.manifest.wording import did_you_mean, in_a_row, nearest_value
 from dlpubuild.project.app import resolve_app
+from dlpubuild.project.app_sdk import check_sdk
 from dlpubuild.project.calibration import CalibrationRequest, resolve_calibration
 from dlpubuild.project.faults import Faults
 from dlpubuild.project.inputs import check_outputs, settle_inputs
@@ -70,6 +71,7 @@ def resolve_project(
     labels = _labels(faults, paths, signature)
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)
+    check_sdk(faults, targets, app)
     calibration = None
     calibrates = resolved is None or needs_calibration(resolved[0])
     if (calibrates and _needs_calibration(faults, targets)) or every_image:

@@ -1,8 +1,8 @@
 """What TensorFlow 1.15 cannot do with a model, told before anything runs.
 
-In: a model whose state is known, the inputs as they are settled, and the targets. Out: a fault for each target that asks
-for toolchain tf1 where it would fail, or give a model that the SoC cannot use, with the ways out. No file is opened
-here.
+In: a model whose state is known, the inputs as they are settled, and the targets. Out: a fault for each target that
+asks for toolchain tf1 where it would fail, or give a model that the SoC cannot use, with the ways out. No file is
+opened here.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def _check_normalisation(faults: Faults, inputs: Sequence[ModelInput]) -> None:
                 faults.add(
                     ErrorCode.CONFLICT,
                     f"{path}.{key}",
-                    f"TensorFlow 1.15 takes one {key} for all channels, because a quantized input has one scale and one "
-                    f"zero point; found {', '.join(map(str, values))}",
+                    f"TensorFlow 1.15 takes one {key} for all channels, because a quantized input has one scale and "
+                    f"one zero point; found {', '.join(map(str, values))}",
                     f"train with the same {key} for all channels, or put the normalisation into the graph",
                 )
         if not 0 <= mean[0] <= _LARGEST_PIXEL:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import shlex
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
+from dlpubuild.cas.digest import digest_bytes
 from dlpubuild.engine.bind import params_json
 from dlpubuild.engine.export import command_line, folder_name
-from dlpubuild.plan.model import FilesInput, ProjectModel
+from dlpubuild.plan.model import FilesInput, MadeInput, ProjectModel
 from dlpubuild.report.text import Paint, columns
 
 if TYPE_CHECKING:
@@ -91,7 +93,9 @@ def _step_json(step: Step, status: StepStatus) -> dict[str, Any]:
     }
 
 
-def _input_json(each: FilesInput | OutputInput) -> dict[str, Any]:
+def _input_json(each: FilesInput | MadeInput | OutputInput) -> dict[str, Any]:
+    if isinstance(each, MadeInput):
+        return {"at": each.at, "sha256": digest_bytes(each.content).hash}
     if isinstance(each, FilesInput):
         files = [{"name": file.name, "staged": file.staged, "sha256": file.digest.hash} for file in each.files]
         return {"at": each.at, "files": files}
@@ -182,10 +186,20 @@ def _shell_step(step: Step, folders: Mapping[str, str]) -> list[str]:
         if isinstance(each, FilesInput):
             for file in each.files:
                 copy(shlex.quote(str(file.path)), f"{each.at}/{file.staged}" if file.staged else each.at)
+        elif isinstance(each, MadeInput):
+            lines += _made_file(each)
         else:
             copy(f"{folders[each.output.step]}/{shlex.quote(each.output.path)}", each.at)
     lines.append(command_line(step))
     return lines
+
+
+def _made_file(each: MadeInput) -> list[str]:
+    """The lines that write a file which lies nowhere; base64, because it need not be text."""
+    target, parent = shlex.quote(each.at), shlex.quote(each.at.rpartition("/")[0])
+    content = b64encode(each.content).decode()
+    lines = [f"mkdir -p {parent}", f"printf %s {shlex.quote(content)} | base64 -d >{target}"]
+    return [*lines, f"chmod 755 {target}"] if each.is_executable else lines
 
 
 FORMATS: Mapping[str, Callable[[Plan, Statuses], str]] = {

@@ -36,7 +36,7 @@ def main(params):
             "the model was not trained quantization-aware: its graph has no FakeQuant nodes, hence no ranges",
             _QAT_HINT + '; or set toolchain = "tf2", which quantizes by calibration data',
         )
-    content = _convert(model, params)
+    content = _convert(model if params["integer"] else model.without_ranges(), params)
     content = _named(content, model)
     result = read_tflite(content)
     stepio.write_output("out/model.tflite", content)
@@ -68,7 +68,6 @@ def _convert(model, params):
                 for (name, _), array in zip(model.inputs, converter.get_input_arrays())
             }
         else:
-            converter.drop_fake_quant = True
             _optimize(tf, converter, params["optimization"])
         try:
             return converter.convert()

@@ -188,6 +188,8 @@ def _run(model, feeds):
         _run_and_exit(model, feeds)
     try:
         _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+            raise _CannotRunError("it takes longer than {} s".format(_RUN_TIMEOUT_S))
         if os.WIFSIGNALED(status):
             raise _CannotRunError("TensorFlow Lite ended by signal {}".format(os.WTERMSIG(status)))
         if os.WEXITSTATUS(status):

@@ -7,6 +7,7 @@ row per sample. An output of which no row can stand for it is left out.
 """
 
 import io
+import sys
 import zipfile
 
 import numpy as np
@@ -17,6 +18,7 @@ import tflite_run
 # Enough to see an output move. Each costs a run of the float model, and one per integer model.
 _MAX_SAMPLES = 16
 _MAX_BYTES = 96 << 20
+_MAX_SAMPLE_BYTES = 256 << 20
 # One is no comparison.
 _MIN_SAMPLES = 2
 _FIRST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
@@ -26,9 +28,12 @@ def positions(count, tensors):
     """Return which of `count` samples to take.
 
     Args:
-        tensors: inputs and outputs as stepio.describe_tensors returns them; large ones leave room for fewer samples.
+        tensors: inputs and outputs as stepio.describe_tensors returns them; large ones leave room for fewer samples,
+            and huge ones for none.
     """
     sample_bytes = sum(_size_bytes(each) for kind in ("inputs", "outputs") for each in tensors[kind])
+    if sample_bytes > _MAX_SAMPLE_BYTES:
+        return []
     wanted = min(count, _MAX_SAMPLES, max(_MIN_SAMPLES, _MAX_BYTES // max(1, sample_bytes)))
     return [number * count // wanted for number in range(wanted)]
 
@@ -70,7 +75,8 @@ class Recorder:
             return self._runner.run(values)
         except tflite_run.FAULTS as error:
             self._fault = str(error)
-            stepio.message("the float model cannot be run on a sample: {}".format(self._fault.strip()[:300]))
+            # Not to stdout: calibrate.py's processes talk to one another there.
+            sys.stderr.write("the float model cannot be run on a sample: {}\n".format(self._fault.strip()))
             return None
 
     def result(self):

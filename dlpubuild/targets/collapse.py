@@ -43,8 +43,10 @@ def has_collapsed(output: CheckedOutput, scheme: str) -> bool:
 def check_notes(check: OutputCheck) -> tuple[str, ...]:
     """Return what a person should know of a model that passes: one sentence each."""
     unjudged = "whether the integer model follows its input cannot be judged"
+    if not check.samples:
+        return (f"{unjudged}: its inputs and outputs are too large",)
     if check.distinct <= 1:
-        what = "is one calibration sample only" if check.samples <= 1 else "are no two different calibration samples"
+        what = "is one calibration sample only" if check.samples == 1 else "are no two different calibration samples"
         return (f"{unjudged}: there {what}",)
     if check.scheme in check.failures:
         return (f"{unjudged}: TensorFlow Lite does not run it: {check.failures[check.scheme]}",)

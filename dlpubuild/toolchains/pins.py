@@ -298,6 +298,13 @@ def with_folder(pin: ToolchainPin, folder: Path, hashes_of: Callable[[Sequence[P
     return replace(pin, folder=real, lock_sha256=digest)
 
 
+def own_image(name: str, origin: str) -> ImagePin:
+    """Return the pin of an image of the project's own; `name` is its reference, or its id (`sha256:…`)."""
+    if name.startswith("sha256:"):
+        return ImagePin(id=name, is_own=True, origin=origin)
+    return ImagePin(reference=name, is_own=True, origin=origin)
+
+
 def container_pin(name: str) -> ToolchainPin:
     """Return the pin of toolchain `name` as an image holds it: Linux on x86-64, whatever this machine is.
 

@@ -43,7 +43,7 @@ def main():
     for path in arguments.models:
         share = top1(path, pixels, classes)
         low = low or share < arguments.min
-        print("%.4f  %s%s" % (share, "below %s  " % arguments.min if share < arguments.min else "", path))
+        print(f"{share:.4f}  {f'below {arguments.min}  ' if share < arguments.min else ''}{path}")
     return 1 if low else 0
 
 

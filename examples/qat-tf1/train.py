@@ -7,6 +7,8 @@ Takes half a minute on two cores. Nothing is downloaded: the digits lie beside t
 
 import argparse
 import os
+import tempfile
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A graphics card computes in another order, and gives other weights.
@@ -23,14 +25,14 @@ INPUT, OUTPUT = "image", "probabilities"
 
 
 def network(images, is_training):
-    """Return the logits [N, 10] for images [N, 32, 32, 3] in 0..1: three 3x3 convolutions with stride 2, and a layer."""
+    """Return the logits [N, 10] for images [N, 32, 32, 3] in 0..1: three convolutions with stride 2, and a layer."""
     layers = tf.compat.v1.layers
     x = images
     for number, channels in enumerate(CHANNELS, start=1):
-        x = layers.conv2d(x, channels, 3, strides=2, padding="same", use_bias=False, name="conv%d" % number)
+        x = layers.conv2d(x, channels, 3, strides=2, padding="same", use_bias=False, name=f"conv{number}")
         # fused: what the rewriter and the converter recognise, and fold into the convolution.
-        x = layers.batch_normalization(x, training=is_training, fused=True, name="norm%d" % number)
-        x = tf.nn.relu(x, name="relu%d" % number)
+        x = layers.batch_normalization(x, momentum=0.9, training=is_training, fused=True, name=f"norm{number}")
+        x = tf.nn.relu(x, name=f"relu{number}")
     return layers.dense(layers.flatten(x), 10, name="dense")
 
 
@@ -66,7 +68,7 @@ def train(pixels, classes, steps, checkpoint):
             batch = shifted(pixels[picked], random).astype(np.float32) / 255
             _, value = run.run([update, loss], {images: batch, wanted: classes[picked]})
             if number % 100 == 99:
-                print("step %d: loss %.4f" % (number + 1, value))
+                print(f"step {number + 1}: loss {value:.4f}")
         tf.compat.v1.train.Saver().save(run, checkpoint, write_meta_graph=False)
 
 
@@ -96,20 +98,17 @@ def top1(graph_def, pixels, classes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--output", default=os.path.join(digits.HERE, "model", "digits_frozen.pb"), metavar="FILE")
+    parser.add_argument("--output", type=Path, default=digits.HERE / "model" / "digits_frozen.pb", metavar="FILE")
     arguments = parser.parse_args()
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     pixels, classes = digits.load()
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = os.path.join(folder, "digits")
+        checkpoint = str(Path(folder) / "digits")
         train(pixels[: digits.TRAINED_ON], classes[: digits.TRAINED_ON], arguments.steps, checkpoint)
         frozen = freeze(checkpoint)
-    with open(arguments.output, "wb") as stream:
-        stream.write(frozen.SerializeToString(deterministic=True))
+    arguments.output.write_bytes(frozen.SerializeToString(deterministic=True))
     held_out = pixels[digits.TRAINED_ON :], classes[digits.TRAINED_ON :]
-    print("top-1 on %d held-out digits: %.4f" % (len(held_out[1]), top1(frozen, *held_out)))
+    print(f"top-1 on {len(held_out[1])} held-out digits: {top1(frozen, *held_out):.4f}")
 
 
 if __name__ == "__main__":

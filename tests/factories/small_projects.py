@@ -83,18 +83,22 @@ def write_project(
 
 def resolve(manifest: Path, *, memo: Memo | None = None, every_image: bool = False) -> Project:
     """Return the project of a manifest, all its targets selected."""
+    return with_toolchains(resolve_unpinned(manifest, memo=memo, every_image=every_image))
+
+
+def resolve_unpinned(manifest: Path, *, memo: Memo | None = None, every_image: bool = False) -> Project:
+    """Return the project of a manifest without its toolchains."""
     loaded = load_manifest(manifest)
     folders = [templates_dir()]
     if loaded.project.templates is not None:
         folders.append(loaded.folder / loaded.project.templates)
-    project = resolve_project(
+    return resolve_project(
         loaded,
         load_socs(folders, trusted=templates_dir()),
         selected=[target.soc for target in loaded.targets],
         memo=memo or MemoryMemo(),
         every_image=every_image,
     )
-    return with_toolchains(project)
 
 
 def with_toolchains(project: Project, pin_of: Callable[[str], ToolchainPin] = load_linux_pin) -> Project:

@@ -42,3 +42,10 @@ def test_a_mention_is_found(text: bytes) -> None:
 def test_the_product_has_no_bytes_of_a_double() -> None:
     own = {path.read_bytes() for path in DOUBLES.rglob("*") if path.is_file() and path.stat().st_size}
     assert not [path for path in _product() if path.read_bytes() in own]
+
+
+@pytest.mark.parametrize("part", ["steps", "package", "plan", "targets", "toolchains", "engine", "executors"])
+def test_no_python_knows_cv75(part: str) -> None:
+    """It was added as a folder of templates, and so can others be; only what reads foreign files knows its name."""
+    package = Path(__file__).resolve().parents[2] / "dlpubuild"
+    assert [str(path) for path in (package / part).rglob("*.py") if b"cv75" in path.read_bytes().lower()] == []

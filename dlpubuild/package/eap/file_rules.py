@@ -53,7 +53,8 @@ _FILE_NAME_BYTES = 255
 
 def file_findings(request: EapRequest, application: Application, *, other_devices: frozenset[str]) -> Iterator[Finding]:
     """Yield what is wrong; `other_devices` are the larod devices of other SoCs' DLPUs."""
-    yield from _app_name(application)
+    makes_files = request.sdk is not None and request.sdk.makes_files
+    yield from _app_name(application, makes_files=makes_files)
     yield from _clashes(request, application)
     yield from _top_names(application)
     yield from _scripts(application)
@@ -80,14 +81,14 @@ def _carried(request: EapRequest) -> tuple[str, ...]:
     return (package.model_member, *([LABELS] if package.labels is not None else []))
 
 
-def _app_name(application: Application) -> Iterator[Finding]:
+def _app_name(application: Application, *, makes_files: bool) -> Iterator[Finding]:
     name, field = application.manifest.app_name, f"{SETUP}.appName"
     if not name:
         return
     if name in _RESERVED:
         message = f"{quoted(name)} cannot be the executable's name: it is that of something else in every package"
         yield Finding(ErrorCode.CONFLICT, message, field=field)
-    elif name not in {each.path for each in application.files}:
+    elif not makes_files and name not in {each.path for each in application.files}:
         top = [path for path in _paths(application) if "/" not in path]
         guess = did_you_mean(nearest_name(name, sorted(top), cutoff=0.6))
         message = f"there is no executable {quoted(name)} at the top of the application{guess}"
@@ -137,6 +138,7 @@ def _scripts(application: Application) -> Iterator[Finding]:
 
 def _run_options(request: EapRequest, application: Application, other_devices: frozenset[str]) -> Iterator[Finding]:
     manifest, package, field = application.manifest, request.package, f"{SETUP}.runOptions"
+    makes_files = request.sdk is not None and request.sdk.makes_files
     packed = _paths(application) | {*_carried(request)} | {posixpath.dirname(path) for path in _carried(request)}
     for word in (manifest.run_options or "").split():
         if word in other_devices and word != package.soc.larod_device:
@@ -154,7 +156,7 @@ def _run_options(request: EapRequest, application: Application, other_devices: f
         if name != manifest.app_name:
             message = f"{quoted(word)} is not in this application: it is installed in {_INSTALLED}{manifest.app_name}"
             yield Finding(ErrorCode.CONFLICT, message, field=field)
-        elif path and path not in packed and not path.startswith("localdata"):
+        elif path and path not in packed and not path.startswith("localdata") and not makes_files:
             guess = did_you_mean(nearest_name(path, sorted(packed), cutoff=0.6))
             yield Finding(ErrorCode.PATH_MISSING, f"{quoted(word)} is not packed{guess}", field=field)
 

@@ -32,7 +32,7 @@ from dlpubuild.package.readme import LICENSE
 from dlpubuild.package.tar import EXECUTABLE, PLAIN, PRIVATE, TarFile, TarFolder, TarLink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from dlpubuild.package.eap.acap_manifest import AcapManifest
     from dlpubuild.package.eap.application import Application
@@ -45,11 +45,15 @@ _LAST = ("html", "declarations", "lib", CGI_CONF)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EapContent:
-    """What an `.eap` holds. `names` are those that tar would be given, in order; `entries` what it makes of them."""
+    """What an `.eap` holds. `names` are those that tar would be given, in order; `entries` what it makes of them.
+
+    `added` are the names among them that acap-build would have to be given.
+    """
 
     file_name: str
     names: tuple[str, ...]
     entries: tuple[TarEntry, ...]
+    added: tuple[str, ...] = ()
 
 
 def eap_content(request: EapRequest, application: Application) -> EapContent:
@@ -70,6 +74,7 @@ def eap_content(request: EapRequest, application: Application) -> EapContent:
         file_name=eap_file_name(manifest, request.package.soc.architecture),
         names=names,
         entries=tuple(chain.from_iterable(tree.below(name, scripts) for name in names)),
+        added=added,
     )
 
 
@@ -77,6 +82,12 @@ def eap_file_name(manifest: AcapManifest, architecture: str) -> str:
     """Return the name that Axis' tool gives to the package: no two of one name and architecture differ in it."""
     name = (manifest.friendly_name or manifest.app_name or "").replace(" ", "_")
     return f"{name}_{'_'.join(version_parts(manifest.version))}_{manifest.architecture or architecture}.eap"
+
+
+def loose_names(request: EapRequest, packed: Collection[str]) -> tuple[str, ...]:
+    """Return the paths of the model and the labels, but for those that are below one of the names in `packed`."""
+    paths = [member.path for member in _carried(request)]
+    return tuple(path for path in paths if not any(path == name or path.startswith(f"{name}/") for name in packed))
 
 
 def _carried(request: EapRequest) -> Iterator[Member]:
@@ -105,9 +116,7 @@ def _added(request: EapRequest, application: Application) -> tuple[str, ...]:
     """
     top = {path for path in (*(each.path for each in application.files), *application.folders) if "/" not in path}
     top |= {link.path for link in application.links if "/" not in link.path}
-    carried = [member.path for member in _carried(request)]
-    loose = [path for path in carried if path.partition("/")[0] not in top]
-    return tuple(sorted({*top, *loose}, key=str.encode))
+    return tuple(sorted({*top, *loose_names(request, top)}, key=str.encode))
 
 
 @dataclass(frozen=True, slots=True)

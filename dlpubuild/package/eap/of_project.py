@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dlpubuild.errors import ManifestError
 from dlpubuild.package.eap.check import check_eap, eap_notes, eap_problems, sound_content
-from dlpubuild.package.eap.request import EapRequest, settle_acap, settle_measurement
+from dlpubuild.package.eap.request import EapRequest, settle_acap, settle_measurement, settle_sdk
 from dlpubuild.package.eap.stamp import current_eap
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlpubuild.cas.digest import Digest
+    from dlpubuild.cas.store import Store
     from dlpubuild.package.eap.compressor import Gzip
     from dlpubuild.package.eap.stamp import WrittenEap
     from dlpubuild.package.spec import PackageRequest
@@ -35,6 +36,7 @@ def eap_request(project: Project, package: PackageRequest) -> EapRequest:
         acap=settle_acap(options, package),
         app=project.app,
         measurement=settle_measurement(options),
+        sdk=settle_sdk(options, project.app),
     )
 
 
@@ -56,6 +58,29 @@ def check_eaps(project: Project, packages: Sequence[PackageRequest], devices: It
     if problems:
         raise ManifestError(problems)
     return eap_notes(checked)
+
+
+def sdk_packed_eap(
+    project: Project,
+    package: PackageRequest,
+    made: Digest,
+    store: Store,
+    out_dir: Path,
+    digest_of: Callable[[Path], Digest],
+) -> tuple[WrittenEap, bool, tuple[str, ...]]:
+    """Return the `.eap` that acap-build left, in `out_dir`; see `placed_eap`.
+
+    Raises:
+        ManifestError: every fault of the application.
+        StepFailedError: what acap-build left is not what it has to be.
+        BlobMissingError: it is not in the store, or was damaged there.
+        OutputError: `out_dir` cannot be written.
+    """
+    from dlpubuild.package.eap.sdk_result import placed_eap  # noqa: PLC0415 - only where an SDK is named
+
+    request = eap_request(project, package)
+    content = sound_content(request, locate=project.manifest.locate)
+    return placed_eap(request, content, made, store, out_dir, digest_of)
 
 
 def packed_eap(

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from dlpubuild.project.app_sdk import has_makefile
+
 if TYPE_CHECKING:
+    from dlpubuild.manifest.model import SdkBuildTool
     from dlpubuild.package.spec import PackageRequest
     from dlpubuild.project.app_folder import AppFolder
 
@@ -46,6 +49,17 @@ class AcapOptions(Protocol):
     def max_os(self) -> str | None: ...  # noqa: D102
     @property
     def rounds(self) -> int | None: ...  # noqa: D102
+
+
+class SdkOptions(Protocol):
+    """The keys of `[package.acap]` that say how an SDK packs; None where the manifest does not say."""
+
+    @property
+    def sdk_image(self) -> object | None: ...  # noqa: D102
+    @property
+    def sdk_build(self) -> SdkBuildTool | None: ...  # noqa: D102
+    @property
+    def sdk_add(self) -> tuple[str, ...] | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +99,35 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SdkPacking:
+    """How Axis' own acap-build packs an application.
+
+    `build` is the value of its option `-b`. `add` are names of the application that it gets with `-a`, None for all at
+    its top; the model and the labels are added besides.
+    """
+
+    build: SdkBuildTool = "no-build"
+    add: tuple[str, ...] | None = None
+
+    @property
+    def makes_files(self) -> bool:
+        """Whether there may be more in the package than in the application's folder."""
+        return self.build == "make"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EapRequest:
     """All that decides the bytes of one SoC's `.eap`; where the model lies does not.
 
     With `app`, that application is packed, and of `acap` only `given` is looked at; without, the test application.
+    With `sdk`, acap-build packs it, in a step of the build.
     """
 
     package: PackageRequest
     acap: AcapFacts
     app: AppFolder | None = None
     measurement: Measurement = Measurement()
+    sdk: SdkPacking | None = None
 
 
 def settle_acap(options: AcapOptions, package: PackageRequest) -> AcapFacts:
@@ -115,6 +148,16 @@ def settle_acap(options: AcapOptions, package: PackageRequest) -> AcapFacts:
         max_os=options.max_os or DEFAULT_MAX_OS,
         given=tuple(name.replace("_", "-") for name in names if getattr(options, name) is not None),
     )
+
+
+def settle_sdk(options: SdkOptions, app: AppFolder | None) -> SdkPacking | None:
+    """Return how acap-build packs the application, None where the manifest names no SDK."""
+    if options.sdk_image is None:
+        return None
+    build = options.sdk_build or ("make" if has_makefile(app) else "no-build")
+    add = options.sdk_add
+    # What make is given are sources; they are not installed.
+    return SdkPacking(build=build, add=() if add is None and build == "make" else add)
 
 
 def settle_measurement(options: AcapOptions) -> Measurement:

@@ -93,8 +93,13 @@ def current_eap(
         digest_of: gives the digest of a file, and raises OSError where it cannot be read.
         epoch_s: the time of every entry.
     """
+    return eap_of_key(eap_key(content, epoch_s=epoch_s), out_dir, base_name, digest_of)
+
+
+def eap_of_key(key: str, out_dir: Path, base_name: str, digest_of: Callable[[Path], Digest]) -> WrittenEap | None:
+    """Return the `.eap` in `out_dir` if it is the one that `key` names and nobody changed it; else None."""
     stamped = stamped_eap(stamp_path(out_dir, eap_base(base_name)))
-    if stamped is None or stamped.key != eap_key(content, epoch_s=epoch_s):
+    if stamped is None or stamped.key != key:
         return None
     try:
         return stamped if digest_of(stamped.path) == stamped.digest else None

@@ -18,6 +18,7 @@ from dlpubuild.package.stamp import stamp_path
 from dlpubuild.package.tar import write_entries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from dlpubuild.cas.digest import Digest
@@ -44,12 +45,26 @@ def write_eap(request: EapRequest, out_dir: Path, *, gzip: Gzip) -> WrittenEap:
 
 def write_content(content: EapContent, out_dir: Path, *, base_name: str, epoch_s: int, gzip: Gzip) -> WrittenEap:
     """Write what was checked already; see `write_eap`."""
-    base = eap_base(base_name)
+    key = eap_key(content, epoch_s=epoch_s)
+    return place_eap(
+        key, out_dir / content.file_name, base_name, lambda path: pack(content, path, epoch_s=epoch_s, gzip=gzip)
+    )
+
+
+def place_eap(key: str, path: Path, base_name: str, make: Callable[[Path], Digest]) -> WrittenEap:
+    """Put an `.eap` at `path`, and its stamp beside it; see `write_eap`.
+
+    Args:
+        key: names the bytes.
+        path: in the output folder.
+        base_name: that of the package.
+        make: writes the file that it is given, and returns the digest.
+    """
+    out_dir, base = path.parent, eap_base(base_name)
     with output_folder.writable(out_dir):
         try:
             temporary = output_folder.temporary(out_dir, base, output_folder.ARCHIVE)
-            digest = pack(content, temporary, epoch_s=epoch_s, gzip=gzip)
-            eap = WrittenEap(key=eap_key(content, epoch_s=epoch_s), path=out_dir / content.file_name, digest=digest)
+            eap = WrittenEap(key=key, path=path, digest=make(temporary))
             _remove_former(out_dir, base, eap)
             output_folder.replace_file(temporary, eap.path)
             _write_stamp(eap, out_dir, base)

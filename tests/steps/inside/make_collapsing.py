@@ -6,8 +6,10 @@ two_outputs.keras     the same with a second output that does not need them
 constant.keras        the float model gives the same for every input
 unsure.keras          an untrained classifier of 1,000 classes: its output moves by less than a step
 index/                the class of `collapsing` as a number, a SavedModel
+lookup/               takes four indices, not pixels; a SavedModel
+lstm.keras            keeps its state in variables
 images.npz            24 samples of noise of different brightness, float32; alike.npz: the same one 24 times
-images/               the same as PNG files
+images/               the same as PNG files; ids.npz, series.npz: samples of the last two models
 """
 
 # mypy: ignore-errors
@@ -50,6 +52,19 @@ def save_index(scores):
     tf.saved_model.save(module, "index", signatures={"serving_default": signature})
 
 
+def save_lookup():
+    table = tf.constant(np.random.default_rng(2).normal(size=(50, 8)), tf.float32)
+    weights = tf.constant(np.random.default_rng(3).normal(size=(32, 3)), tf.float32)
+
+    def look_up(ids):
+        return {"y": tf.matmul(tf.reshape(tf.gather(table, ids), [1, 32]), weights)}
+
+    module = tf.Module()
+    module.call = tf.function(look_up)
+    signature = module.call.get_concrete_function(ids=tf.TensorSpec((1, 4), tf.int32, name="ids"))
+    tf.saved_model.save(module, "lookup", signatures={"serving_default": signature})
+
+
 def main():
     image = layers.Input(batch_shape=(1, 16, 16, 3), name="image")
     features = backbone(image)
@@ -62,12 +77,17 @@ def main():
     keras.Model(image, many(brightness)).save("unsure.keras")
     scores = keras.Model(image, head(features, "scores"))
     save_index(scores)
+    save_lookup()
+    series = layers.Input(batch_shape=(1, 8, 4), name="series")
+    keras.Model(series, layers.Dense(3, name="next")(layers.LSTM(6)(series))).save("lstm.keras")
     rng = np.random.default_rng(8)
     rows = (
         rng.random((24, 16, 16, 3), dtype=np.float32) * np.linspace(0.1, 1, 24, dtype=np.float32)[:, None, None, None]
     )
     np.savez("images.npz", image=rows)
     np.savez("alike.npz", image=rows[[5] * 24])
+    np.savez("ids.npz", ids=rng.integers(0, 50, (24, 4), dtype=np.int32))
+    np.savez("series.npz", series=rng.normal(size=(24, 8, 4)).astype(np.float32))
     Path("images").mkdir()
     for number, row in enumerate(rows):
         Image.fromarray((row * 255).astype(np.uint8)).save(f"images/{number:02}.png")

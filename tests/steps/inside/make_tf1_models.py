@@ -12,7 +12,9 @@ unserved/      a SavedModel with another signature
 model.h5       a Keras model, input `image`, output `probabilities`
 """
 
+# mypy: ignore-errors
 import os
+from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -45,8 +47,7 @@ def classifier(shape, aware=True, gap=False, name="image", output="scores", vari
 def write_graph(path, build):
     with tf.Graph().as_default() as graph:
         build()
-        with open(path, "wb") as stream:
-            stream.write(graph.as_graph_def().SerializeToString(deterministic=True))
+        Path(path).write_bytes(graph.as_graph_def().SerializeToString(deterministic=True))
 
 
 def pair():
@@ -106,4 +107,3 @@ write_saved("saved", False, "serving_default")
 write_saved("qat", True, "serving_default")
 write_saved("unserved", False, "other")
 write_keras()
-print("{}")

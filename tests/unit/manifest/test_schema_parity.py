@@ -62,6 +62,10 @@ SECTIONS = {
     "limits": (model.LimitsSection, property_of(SCHEMA, "limits")),
     "package": (model.PackageSection, property_of(SCHEMA, "package")),
     "package.acap": (model.AcapSection, property_of(property_of(SCHEMA, "package"), "acap")),
+    "package.acap.sdk-image": (
+        model.SdkImages,
+        property_of(property_of(property_of(SCHEMA, "package"), "acap"), "sdk-image"),
+    ),
 }
 
 

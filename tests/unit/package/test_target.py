@@ -48,11 +48,14 @@ class Packing:
         self.memo = MemoryMemo()
         self.dist = folder / "dist"
 
-    def pack(self, made: Project, model: bytes, target: str) -> PackagedTarget:
+    def pack(self, made: Project, model: bytes, target: str, measured: object = None) -> PackagedTarget:
+        """Pack a model; `measured` is the record of the step that measured it, where one did."""
+        put = self.store.put_bytes
+        checked = put(measured if isinstance(measured, bytes) else encoded(measured)) if measured is not None else None
         return package_target(
             made,
             planned(made, target),
-            BuiltModel(model=self.store.put_bytes(model)),
+            BuiltModel(model=put(model), checked=checked),
             store=self.store,
             memo=self.memo,
             out_dir=self.dist,
@@ -111,6 +114,15 @@ def step_record(*, mapped: int = 4, milliseconds: int = 542, first_failure: str 
             },
         },
     }
+
+
+def measured_record(*, distinct: int = 16, spread: float = 0.9) -> dict[str, Any]:
+    """Return the record of quantizing: one output that takes `distinct` values over 16 samples."""
+    wanted = {"low": 0.0, "high": 1.0, "spread": spread, "distinct": 16}
+    found = {**wanted, "distinct": distinct, "step": 0.004, "expected": 16, "sqnr_db": 30.0, "explained": 0.9}
+    output = {"name": "scores", "float": wanted, "integer": {"per-tensor": {**found, "agreement": None}}}
+    check = {"samples": 16, "distinct": 16, "scheme": "per-tensor", "outputs": [output], "unmeasured": []}
+    return {"metrics": {"check": {**check, "failures": {}}}}
 
 
 @pytest.fixture
@@ -303,6 +315,41 @@ def test_all_that_is_wrong_with_a_model_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(GateError) as caught:
         hold_against_needs(made, planned(made, "artpec8").target, read_model(encode(with_dynamic_batch(float_model()))))
     assert caught.value.message.count("\n") > 4
+
+
+def test_a_model_whose_output_stands_still_is_refused_each_time(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    for _ in range(2):
+        with pytest.raises(GateError, match=r"artpec8/model\.tflite") as caught:
+            packing.pack(made, PER_TENSOR, "artpec8", measured_record(distinct=1))
+        assert caught.value.exit_code is ExitCode.GATE_FAILED
+    assert not packing.dist.exists()
+
+
+def test_another_record_of_the_same_model_is_judged_anew(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    done = packing.pack(made, PER_TENSOR, "artpec8", measured_record())
+    assert (done.written, done.notes) == (True, ())
+    assert done.check is not None
+    assert done.check.outputs[0].integer["per-tensor"].sqnr_db == 30.0
+    with pytest.raises(GateError):
+        packing.pack(made, PER_TENSOR, "artpec8", measured_record(distinct=1))
+
+
+def test_what_was_measured_is_told_and_no_part_of_the_package(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    first = packing.pack(made, PER_TENSOR, "artpec8", measured_record())
+    again = packing.pack(made, PER_TENSOR, "artpec8", measured_record(distinct=1, spread=0.01))
+    assert (again.written, again.package) == (False, first.package)
+    (note,) = again.notes
+    assert "moves by 2.5 of 255 steps" in note
+
+
+@pytest.mark.parametrize("record", [b"{", b"[]", b"[" * 100_000, {"metrics": {}}])
+def test_a_record_without_figures_is_the_fault_of_the_step(packing: Packing, tmp_path: Path, record: object) -> None:
+    with pytest.raises(StepFailedError) as caught:
+        packing.pack(project(tmp_path, CALIBRATION + "[target.artpec8]\n"), PER_TENSOR, "artpec8", record)
+    assert caught.value.code is ErrorCode.STEP_OUTPUT
 
 
 ARTPEC7 = CALIBRATION + "[target.artpec7]\n"

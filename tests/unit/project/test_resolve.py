@@ -90,11 +90,6 @@ def test_a_soc_that_is_not_known_is_refused_with_the_known_ones(tmp_path: Path) 
     assert 'did you mean "artpec9"?' in problem.message
 
 
-def test_a_toolchain_that_cannot_run_yet_is_refused(tmp_path: Path) -> None:
-    manifest = write_project(tmp_path, CALIBRATION + '[target.artpec8]\ntoolchain = "tf1"\n')
-    assert fault(manifest) == (ErrorCode.UNKNOWN_VALUE, "target.artpec8.toolchain", line_of(manifest, "toolchain ="))
-
-
 def test_a_toolchain_of_the_users_own_is_refused_and_not_passed_over(tmp_path: Path) -> None:
     manifest = write_project(tmp_path, '[target.cpu]\n[toolchain.tf2]\npath = "venv"\n')
     assert fault(manifest) == (ErrorCode.TOOLCHAIN, "toolchain.tf2.path", line_of(manifest, "path ="))
@@ -163,7 +158,7 @@ def test_every_fault_is_told_at_once_and_in_file_order(tmp_path: Path) -> None:
         (ErrorCode.UNKNOWN_VALUE, "model.input[0].name"),
         (ErrorCode.CALIBRATION_EMPTY, "calibration.data"),
         (ErrorCode.TARGET_UNAVAILABLE, "target.cv25"),
-        (ErrorCode.UNKNOWN_VALUE, "target.artpec8.toolchain"),
+        (ErrorCode.CONFLICT, "target.artpec8.toolchain"),
     ]
     assert [each.location.line for each in found] == sorted(each.location.line for each in found)
     assert {each.location.file for each in found} == {str(manifest)}

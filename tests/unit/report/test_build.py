@@ -16,6 +16,7 @@ from dlpubuild.errors import BuildFailedError, ErrorCode, GateError, StepFailedE
 from dlpubuild.package.stamp import WrittenPackage
 from dlpubuild.package.target import PackagedTarget
 from dlpubuild.report.build import BuildResult, TargetResult, build_json, build_text, not_begun_json
+from dlpubuild.targets.output_figures import CheckedOutput, Compared, OutputCheck, Spread
 from tests.factories.plans import make_plan, make_step
 
 
@@ -130,6 +131,24 @@ def test_a_build_that_never_began_has_the_same_shape(tmp_path: Path) -> None:
 def test_a_build_up_to_a_step_has_no_table(tmp_path: Path) -> None:
     text = build_text(result(tmp_path, until_step="import"), colored=False)
     assert text == "step import is done: 1 ran, 0 cached, 2.5 s\n"
+
+
+def test_what_was_measured_of_the_outputs_is_in_the_json(tmp_path: Path) -> None:
+    spread = Spread(low=0.0, high=1.0, spread=0.9, distinct=15)
+    found = Compared(given=spread, step=0.004, expected=16, sqnr_db=30.5, explained=0.99, agreement=None)
+    outputs = (
+        CheckedOutput(name="scores", wanted=spread, integer={"per-channel": found}),
+        CheckedOutput(name="unmeasured", wanted=spread, integer={}),
+    )
+    check = OutputCheck(
+        scheme="per-channel", samples=16, distinct=16, outputs=outputs, unmeasured=(), failures={"per-tensor": "no"}
+    )
+    plain = packaged("artpec8")
+    assert plain.package is not None
+    measured = replace(plain, package=replace(plain.package, check=check))
+    told = build_json(result(tmp_path, plain, measured))["targets"]
+    figures = {"distinct": 15, "sqnr_db": 30.5, "explained": 0.99, "agreement": None}
+    assert [target["outputs"] for target in told] == [[], [{"name": "scores", "samples": 16, **figures}]]
 
 
 def test_notes_on_a_model_are_in_the_json(tmp_path: Path) -> None:

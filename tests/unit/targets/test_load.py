@@ -204,7 +204,7 @@ def test_every_fault_against_the_schema_is_told(tmp_path: Path) -> None:
         ('soc = "own"', 'soc = "other"', '"other"'),
         ('quantization = "per-channel"', 'quantization = "none"', "defaults.quantization"),
         ('io = "uint8"', 'io = { none = "int8", int8 = "float32" }', ""),
-        ('toolchain = "tf2"', 'toolchain = "tf1"', "defaults.toolchain"),
+        ('toolchain = "tf2"', 'toolchain = "ambarella"', "defaults.toolchain"),
     ],
 )
 def test_a_target_file_that_contradicts_itself_is_told(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -23,6 +23,7 @@ from dlpubuild.toolchains.environment import (
     remove_environment,
 )
 from dlpubuild.toolchains.installer import Uv, find_uv
+from dlpubuild.toolchains.pins import load_pin
 from tests.factories.processes import wait_until
 from tests.factories.wheels import pin_on, uv_environ, write_source, write_wheel
 
@@ -214,6 +215,15 @@ def test_a_python_that_is_not_there_is_told(shop: Shop, is_shim: bool) -> None:
     assert caught.value.code is ErrorCode.TOOLCHAIN
     assert caught.value.exit_code is ExitCode.TOOLCHAIN_MISSING
     assert "install Python 3.6, or name its interpreter in DLPU_PYTHON36" in caught.value.hint
+    assert shop.folders() == []
+
+
+def test_tensorflow_1_without_python_3_7_and_without_a_network_says_what_to_do(shop: Shop) -> None:
+    environ = {name: str(shop.folder / name) for name in ("PATH", "HOME", "UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR")}
+    with pytest.raises(ToolchainError) as caught:
+        shop.prepare(load_pin("tf1", machine="x86_64", system="linux"), environ=environ, offline=True)
+    assert caught.value.exit_code is ExitCode.TOOLCHAIN_MISSING
+    assert "install Python 3.7, or name its interpreter in DLPU_PYTHON37" in caught.value.hint
     assert shop.folders() == []
 
 
