@@ -369,6 +369,8 @@ def _built(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> Built
         return output_digest(result, made.path)
 
     model, compiled = digest(planned.result), planned.compiled
+    if planned.binary is not None:
+        return BuiltModel(model=model, binary_record=digest(OutputOf(step=planned.binary.step, path=STEP_RECORD)))
     checked = None if planned.checked is None else digest(OutputOf(step=planned.checked, path=STEP_RECORD))
     built = BuiltModel(
         model=model,

@@ -19,10 +19,10 @@ from urllib.parse import quote
 
 from dlpubuild import __version__
 from dlpubuild.containers.ask import ask, can_ask
-from dlpubuild.containers.images import LOCK_LABEL, image_name
+from dlpubuild.containers.images import LOCK_LABEL, NAME_LABEL, image_name
 from dlpubuild.errors import EngineMissingError, ErrorCode, ToolchainError
 from dlpubuild.executors.docker.container import OWNER_LABEL
-from dlpubuild.toolchains.pins import ImagePin, own_image, pin_for
+from dlpubuild.toolchains.pins import ImagePin, folder_variable, own_image, pin_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -176,6 +176,15 @@ def _inspected_by_sdk(connection: Connection, name: str) -> Mapping[str, Any] | 
 
 
 def _check_label(pin: ToolchainPin, name: str, labels: Mapping[str, str]) -> None:
+    if folder_variable(pin.name):
+        # Its image is a system only: what is pinned is mounted.
+        if labels.get(NAME_LABEL) == pin.name:
+            return
+        raise ToolchainError(
+            ErrorCode.IMAGE_MISMATCH,
+            f"image {name} was not made by `dlpubuild image build`",
+            hint=f"dlpubuild image build {pin.name}, or name an image of your own under [toolchain.{pin.name}]",
+        )
     found = labels.get(LOCK_LABEL if pin.archive is None else ARCHIVE_LABEL)
     if found != pin.lock_sha256:
         what = f"was made from another lock ({found[:16]}…)" if found else "was not made by `dlpubuild image build`"
@@ -340,7 +349,7 @@ class _Images:
         return known
 
     def _checked(self, pin: ToolchainPin) -> RunImage:
-        from dlpubuild.executors.docker.executor import RunImage  # noqa: PLC0415
+        from dlpubuild.executors.docker.executor import RunImage, ToolchainMount  # noqa: PLC0415
 
         if pin.image is None:
             raise AssertionError("a toolchain of the Docker executor has an image")
@@ -348,7 +357,9 @@ class _Images:
         image = self._present(pin, pin.image)
         if not pin.image.is_own:
             _check_label(pin, pin.image.name, image.labels)
-        return RunImage(name=image.id)
+        if pin.folder is None:
+            return RunImage(name=image.id)
+        return RunImage(name=image.id, mounts=(ToolchainMount(source=pin.folder, target=pin.mount_point),))
 
     def _warn_of_limits(self) -> None:
         """Say, once per build, what the engine cannot limit: rootless engines on cgroups 1 drop limits silently."""

@@ -9,6 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
+from dlpubuild.commands.brought import is_brought, with_brought
 from dlpubuild.commands.containers import ask_tool_image, tool_image
 from dlpubuild.commands.execution import connect_engine
 from dlpubuild.commands.wiring import read_socs
@@ -83,7 +84,12 @@ def _toolchains(host: Host) -> Iterator[Finding]:
         topic = f"toolchain {name}"
         try:
             pin = load_pin(name, machine=host.machine, system=host.system)
+            if is_brought(name):
+                pin = with_brought(host, None, pin)
         except DlpuError as error:
+            if is_brought(name):
+                yield Finding(topic=topic, state="note", found=error.message, todo=error.hint)
+                continue
             yield Finding(topic=topic, state="missing", found=error.message, todo=error.hint)
             continue
         found = find_environment(pin, host.cache, ready=host.ready_toolchains)

@@ -81,7 +81,7 @@ def choose_execution(host: Host, requested: str, manifest: Manifest, toolchains:
         _refuse_sdk(manifest, toolchains)
         return _local(host, "local", manifest)
     if requested == "docker":
-        return _docker(manifest, toolchains, connect_engine(host))
+        return _docker(host, manifest, toolchains, connect_engine(host))
     if requested == "auto":
         return _auto(host, manifest, toolchains)
     if requested == "remote":
@@ -107,6 +107,7 @@ def _refuse_sdk(manifest: Manifest, toolchains: Sequence[str]) -> None:
 
 def local_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
     """Return what pins a toolchain to its locked environment on this machine, or to the manifest's own folder."""
+    from dlpubuild.commands.brought import is_brought, with_brought  # noqa: PLC0415 - as above
     from dlpubuild.commands.wiring import open_memo  # noqa: PLC0415
     from dlpubuild.toolchains.pins import folder_pin, load_pin  # noqa: PLC0415
 
@@ -117,6 +118,8 @@ def local_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
             return [digest.hash for digest in memo.digest_files(paths)]
 
     def pin_of(name: str) -> ToolchainPin:
+        if is_brought(name):
+            return with_brought(host, manifest, load_pin(name, machine=host.machine, system=host.system))
         if name in folders:
             return folder_pin(
                 name, folders[name].absolute(), machine=host.machine, system=host.system, hashes_of=hashes_of
@@ -152,12 +155,16 @@ def _local(host: Host, told: str, manifest: Manifest) -> Execution:
 def _auto(host: Host, manifest: Manifest, toolchains: Sequence[str]) -> Execution:
     if not toolchains:
         return _local(host, "none is needed", manifest)
+    from dlpubuild.commands.brought import brought_folder, is_brought  # noqa: PLC0415
+
     needs_engine = not own_images(manifest).keys().isdisjoint(toolchains)
     try:
         connection = connect_engine(host)
-        execution = _docker(manifest, toolchains, connection, must_be_there=True)
+        execution = _docker(host, manifest, toolchains, connection, must_be_there=True)
         for name in toolchains:
-            execution.pin_of(name)
+            # One that the user has nowhere is missing here and there.
+            if not is_brought(name) or brought_folder(host, manifest, name) is not None:
+                execution.pin_of(name)
         about = _ask_about(connection)
     except (EngineMissingError, ToolchainError) as error:
         if needs_engine:
@@ -180,10 +187,12 @@ def _ask_about(connection: Connection) -> str:
 
 
 def _docker(
-    manifest: Manifest, toolchains: Sequence[str], connection: Connection, *, must_be_there: bool = False
+    host: Host, manifest: Manifest, toolchains: Sequence[str], connection: Connection, *, must_be_there: bool = False
 ) -> Execution:
+    from dlpubuild.commands.brought import brought_folder, is_brought, missing, with_brought  # noqa: PLC0415
     from dlpubuild.commands.containers import ImageBook  # noqa: PLC0415
     from dlpubuild.toolchains.acap_sdk import pin_in_image  # noqa: PLC0415
+    from dlpubuild.toolchains.pins import container_pin  # noqa: PLC0415
 
     book = ImageBook(
         connection=connection,
@@ -195,7 +204,12 @@ def _docker(
 
     def pin_of(name: str) -> ToolchainPin:
         if name not in pins:
-            pins[name] = pin_in_image(name, book.image_of)
+            has_folder = is_brought(name) and brought_folder(host, manifest, name) is not None
+            # An image of the user's own may have the toolchain in it.
+            if is_brought(name) and not has_folder and name not in book.own:
+                raise missing(container_pin(name))
+            pin = pin_in_image(name, book.image_of)
+            pins[name] = with_brought(host, manifest, pin) if has_folder else pin
         return pins[name]
 
     return Execution(name="docker", told="docker", pin_of=pin_of, connection=connection)

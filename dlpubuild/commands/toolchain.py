@@ -92,7 +92,7 @@ def prepare(
     host = read_host()
     with interruptible() as interrupts, interrupts.deferred() as cancelled:
         environment = prepare_environment(
-            _pin(host, name),
+            _pin(host, name, must_be_there=True),
             host.cache,
             ready=host.ready_toolchains,
             offline=offline,
@@ -121,10 +121,17 @@ def remove(name: NameArgument) -> None:
     sys.stdout.write(f"{name}: {f'removed {removed}' if removed else 'was not prepared'}\n")
 
 
-def _pin(host: Host, name: str) -> ToolchainPin:
+def _pin(host: Host, name: str, *, must_be_there: bool = False) -> ToolchainPin:
+    from dlpubuild.commands.brought import brought_folder, is_brought, missing, with_brought  # noqa: PLC0415
     from dlpubuild.toolchains.pins import load_pin  # noqa: PLC0415
 
-    return load_pin(name, machine=host.machine, system=host.system)
+    pin = load_pin(name, machine=host.machine, system=host.system)
+    if is_brought(name):
+        if brought_folder(host, None, name) is not None:
+            return with_brought(host, None, pin)
+        if must_be_there:
+            raise missing(pin)
+    return pin
 
 
 def _say(text: str) -> None:

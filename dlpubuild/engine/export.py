@@ -34,8 +34,8 @@ def export_steps(plan: Plan, statuses: Mapping[str, StepStatus], store: Store, f
         OutputError: `folder` holds something that was not rendered here, or cannot be written.
         BlobMissingError: an input was damaged in the store.
     """
-    _claim(folder)
-    return tuple(_export(step, plan, statuses, store, folder) for step in plan.steps)
+    claim_folder(folder)
+    return tuple(export_step(step, plan, statuses, store, folder) for step in plan.steps)
 
 
 def folder_name(step: Step) -> str:
@@ -43,8 +43,12 @@ def folder_name(step: Step) -> str:
     return step.name.replace(":", "-")
 
 
-def _claim(folder: Path) -> None:
-    """Only ever replace what an earlier render made."""
+def claim_folder(folder: Path) -> None:
+    """Make `folder`; only ever replace what an earlier render made.
+
+    Raises:
+        OutputError: it holds something else, or cannot be written.
+    """
     with output_faults(folder, needed_bytes=0):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             if not (folder / MARKER).is_file():
@@ -58,7 +62,13 @@ def _claim(folder: Path) -> None:
         (folder / MARKER).write_text("made by: dlpubuild render\n", encoding="utf-8")
 
 
-def _export(step: Step, plan: Plan, statuses: Mapping[str, StepStatus], store: Store, top: Path) -> Path:
+def export_step(step: Step, plan: Plan, statuses: Mapping[str, StepStatus], store: Store, top: Path) -> Path:
+    """Write one step of `plan` to a folder of its name below `top`, and return it.
+
+    Raises:
+        OutputError: it cannot be written.
+        BlobMissingError: an input was damaged in the store.
+    """
     folder = top / folder_name(step)
     fetched: list[str] = []
     with output_faults(folder, needed_bytes=0):

@@ -26,14 +26,49 @@ _RANK_WITH_CHANNELS, _RANK_WITHOUT = 4, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TensorMemory:
+    """Where the elements of a tensor lie, for an accelerator that pads rows: planes of rows, one behind the other.
+
+    `row_bytes` of each row hold elements; `pitch_bytes` is the way from the beginning of a row to that of the next.
+    `is_inferred` is true where no document says so and it was concluded from examples.
+    """
+
+    layout: Literal["NCHW"]
+    planes: int
+    rows: int
+    row_bytes: int
+    pitch_bytes: int
+    is_inferred: bool
+
+    @property
+    def padding_bytes(self) -> int:
+        """What is unused at the end of each row."""
+        return self.pitch_bytes - self.row_bytes
+
+    @property
+    def plane_bytes(self) -> int:
+        """The way from the beginning of a plane to that of the next."""
+        return self.rows * self.pitch_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the whole buffer."""
+        return self.planes * self.plane_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IoTensor:
-    """An input or output: `real = scale * (stored - zero_point)`; both are None where it is not quantized."""
+    """An input or output: `real = scale * (stored - zero_point)`; both are None where it is not quantized.
+
+    `memory` is None where elements lie one behind the other, in the order of `shape`.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     scale: float | None
     zero_point: int | None
+    memory: TensorMemory | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +78,14 @@ class ModelDescription:
     `operators` are (name, count), sorted by name. `macs` counts the multiply-accumulates of one inference.
     `quantization` and `granularity` are what is in the file, in the words of `dlpubuild.tflite.facts`.
     `min_runtime` is the oldest TensorFlow Lite that runs the file, as its converter noted it or else as its operators
-    say, None where neither does.
+    say, None where neither does. `macs` and `parameter_bytes` are None where the format of the file is not public.
     """
 
     inputs: tuple[IoTensor, ...]
     outputs: tuple[IoTensor, ...]
     operators: tuple[tuple[str, int], ...]
-    macs: int
-    parameter_bytes: int
+    macs: int | None
+    parameter_bytes: int | None
     quantization: str
     granularity: str
     min_runtime: str | None

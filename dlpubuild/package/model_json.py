@@ -13,7 +13,7 @@ from dlpubuild.package.description import image_geometry, preprocessing_by_input
 from dlpubuild.package.pixels import per_channel, pixel_mapping
 
 if TYPE_CHECKING:
-    from dlpubuild.package.description import ImageGeometry, IoTensor
+    from dlpubuild.package.description import ImageGeometry, IoTensor, TensorMemory
     from dlpubuild.package.spec import (
         BundleSpec,
         CompilerFacts,
@@ -67,7 +67,7 @@ def _document(spec: BundleSpec) -> dict[str, object]:
         "labels": _labels(request),
         "accuracy": None if request.accuracy is None else dict(request.accuracy),
         "toolchain": _toolchain(request.toolchain),
-        "compiler": None if request.compiled is None else _compiler(request.compiled.compiler),
+        "compiler": None if request.compiler is None else _compiler(request.compiler),
         "mapping": None if request.compiled is None else _mapping(request.compiled.mapping),
     }
 
@@ -136,6 +136,21 @@ def _tensor(tensor: IoTensor) -> dict[str, object]:
         "shape": list(tensor.shape),
         "dtype": tensor.dtype,
         "quantization": quantization,
+        "memory": None if tensor.memory is None else _memory(tensor.memory),
+    }
+
+
+def _memory(memory: TensorMemory) -> dict[str, object]:
+    return {
+        "layout": memory.layout,
+        "planes": memory.planes,
+        "rows": memory.rows,
+        "row-bytes": memory.row_bytes,
+        "pitch-bytes": memory.pitch_bytes,
+        "padding-bytes": memory.padding_bytes,
+        "plane-bytes": memory.plane_bytes,
+        "size-bytes": memory.size_bytes,
+        "inferred": memory.is_inferred,
     }
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dlpubuild.package.description import float32_text, image_geometry, preprocessing_by_input
 
 if TYPE_CHECKING:
-    from dlpubuild.package.description import IoTensor
+    from dlpubuild.package.description import IoTensor, TensorMemory
     from dlpubuild.package.spec import BundleSpec, InputPreprocessing
 
 PARAMS_HEADER = "model/model_params.h"
@@ -121,9 +121,31 @@ def _tensor(prefix: str, tensor: IoTensor) -> list[str]:
         c_type, size_bytes = known
         lines += [
             _define(f"{prefix}CTYPE", c_type),
-            _define(f"{prefix}SIZE_BYTES", size_bytes * math.prod(tensor.shape)),
+            _define(f"{prefix}SIZE_BYTES", _size_bytes(tensor, size_bytes)),
         ]
-    return lines
+    return lines if tensor.memory is None else [*lines, *_memory(prefix, tensor.memory)]
+
+
+_DOUBT = " /* inferred, not documented: ask larodGetTensorPitches() */"
+
+
+def _size_bytes(tensor: IoTensor, element_bytes: int) -> str:
+    if tensor.memory is None:
+        return str(element_bytes * math.prod(tensor.shape))
+    return f"{tensor.memory.size_bytes}{_DOUBT if tensor.memory.is_inferred else ''}"
+
+
+def _memory(prefix: str, memory: TensorMemory) -> list[str]:
+    """Element i of row r of plane p begins at byte `p * PLANE_BYTES + r * PITCH + i * sizeof(element)`."""
+    doubt = _DOUBT if memory.is_inferred else ""
+    return [
+        _define(f"{prefix}LAYOUT", c_string(memory.layout)),
+        _define(f"{prefix}PLANES", memory.planes),
+        _define(f"{prefix}ROWS", memory.rows),
+        _define(f"{prefix}PITCH", f"{memory.pitch_bytes}{doubt}"),
+        _define(f"{prefix}PADDING", f"{memory.padding_bytes}{doubt}"),
+        _define(f"{prefix}PLANE_BYTES", f"{memory.plane_bytes}{doubt}"),
+    ]
 
 
 def _quantization(prefix: str, tensor: IoTensor) -> list[str]:

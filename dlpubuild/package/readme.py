@@ -15,7 +15,8 @@ from dlpubuild.package.members import SUMS_NAME
 from dlpubuild.package.model_json import LABELS, MODEL_JSON
 from dlpubuild.package.params_header import PARAMS_HEADER
 from dlpubuild.package.pixels import per_channel, pixel_mapping
-from dlpubuild.package.readme_compiled import camera_without, compiled_rows, model_rows
+from dlpubuild.package.readme_binary import memory_lines
+from dlpubuild.package.readme_compiled import camera_without, compiled_rows, compiler_row, model_rows
 
 if TYPE_CHECKING:
     from dlpubuild.package.description import ImageGeometry, IoTensor, ModelDescription
@@ -98,17 +99,20 @@ def _model(spec: BundleSpec) -> list[str]:
         *_size(request, model),
         f"| quantization | {model.quantization} (asked for: {request.requested_quantization}) |",
         f"| scales of the weights | {model.granularity} |",
-        f"| multiply-accumulates | {model.macs:,} |",
-        f"| operators | {operators} |",
-        f"| oldest TensorFlow Lite | {model.min_runtime or 'not known'} |",
+        *([] if model.macs is None else [f"| multiply-accumulates | {model.macs:,} |"]),
+        *([f"| operators | {operators} |"] if operators else []),
+        *([] if model.macs is None else [f"| oldest TensorFlow Lite | {model.min_runtime or 'not known'} |"]),
         f"| converted with | {_converter(request.toolchain)} |",
         *([] if request.compiled is None else compiled_rows(request.compiled)),
+        *([] if request.binary_compiler is None else [compiler_row(request.binary_compiler)]),
         *accuracy,
     ]
 
 
 def _size(request: PackageRequest, model: ModelDescription) -> list[str]:
     size = f"| size | {request.model_digest.size_bytes:,} bytes"
+    if model.parameter_bytes is None:
+        return [f"{size} |"]
     if request.compiled is None:
         return [f"{size}, of which {model.parameter_bytes:,} parameters |"]
     return [f"{size} |", f"| parameters | {model.parameter_bytes:,} bytes |"]
@@ -117,7 +121,9 @@ def _size(request: PackageRequest, model: ModelDescription) -> list[str]:
 def _converter(facts: ToolchainFacts | None) -> str:
     if facts is None:
         return "nothing: packaged as given"
-    return f"`{facts.image}`" if facts.image is not None else f"TensorFlow {facts.tensorflow}"
+    if facts.image is not None:
+        return f"`{facts.image}`"
+    return f"TensorFlow {facts.tensorflow}" if facts.tensorflow is not None else f"the toolchain {escaped(facts.name)}"
 
 
 def _tensors(spec: BundleSpec) -> list[str]:
@@ -130,6 +136,7 @@ def _tensors(spec: BundleSpec) -> list[str]:
         *(_tensor_row("output", index, tensor) for index, tensor in enumerate(spec.model.outputs)),
         "",
         "The value of a quantized tensor is `(stored - zero point) * scale`.",
+        *memory_lines(spec.model),
     ]
 
 
@@ -174,7 +181,8 @@ def _image_words(how: InputPreprocessing, geometry: ImageGeometry) -> list[str]:
 
 def _feeding(tensor: IoTensor, mapping: PixelMapping) -> list[str]:
     if mapping.identity:
-        return ["The stored value is then the pixel itself: **feed the bytes of the image as they are.**"]
+        how = "in planes, with the pitch above" if tensor.memory else "as they are"
+        return [f"The stored value is then the pixel itself: **feed the bytes of the image {how}.**"]
     if mapping.shift is not None:
         sign = "-" if mapping.shift < 0 else "+"
         return [f"The stored value is then `pixel {sign} {abs(mapping.shift)}`, for every pixel."]

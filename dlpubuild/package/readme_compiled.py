@@ -11,7 +11,7 @@ from dlpubuild.package.markdown import code_span, escaped
 from dlpubuild.package.spec import CPU_DEVICE, UNCOMPILED_FILE
 
 if TYPE_CHECKING:
-    from dlpubuild.package.spec import CompiledFacts, PackageRequest
+    from dlpubuild.package.spec import CompiledFacts, CompilerFacts, PackageRequest
 
 
 def model_rows(request: PackageRequest) -> list[str]:
@@ -34,12 +34,17 @@ def compiled_rows(facts: CompiledFacts) -> list[str]:
         ("parameters sent to the accelerator with each inference", mapping.off_chip_streamed),
     )
     return [
-        f"| compiled with | {escaped(compiler.name)} {escaped(compiler.version)} |",
+        compiler_row(compiler),
         f"| size before it was compiled | {facts.source_digest.size_bytes:,} bytes |",
         f"| operators on the accelerator | {mapping.mapped} of {mapping.total} |",
         *([f"| operators on the CPU | {on_cpu} |"] if on_cpu else []),
         *(f"| {what} | {size_bytes:,} bytes |" for what, size_bytes in memory if size_bytes is not None),
     ]
+
+
+def compiler_row(compiler: CompilerFacts) -> str:
+    """Return the row of the model's table that names the compiler."""
+    return f"| compiled with | {escaped(compiler.name)} {escaped(compiler.version)} |"
 
 
 def camera_without(request: PackageRequest) -> list[str]:

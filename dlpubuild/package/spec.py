@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dlpubuild.package.description import ModelDescription
 
 # Part of every key. Raise it with any change of the bytes that a request leads to (a golden test notices).
-WRITER_VERSION = 3
+WRITER_VERSION = 4
 
 # The folder of all models in a package.
 MODEL_FOLDER = "model"
@@ -132,7 +132,8 @@ class PackageRequest:
     `license_text` is the license file's content; `license` an SPDX expression. `labels` have no line ends.
     `accuracy` maps the name of a figure to its value, None where no accuracy gate ran. `app_name` is what the
     ACAP application that carries the model is called, hence where it is installed. `epoch_s` is
-    `SOURCE_DATE_EPOCH`, the one time in the archives. `compiled` is set where the SoC's own compiler made the model.
+    `SOURCE_DATE_EPOCH`, the one time in the archives. `compiled` is set where the SoC's own compiler made the model of
+    a `.tflite` that the package holds, too; `binary_compiler` where it made a file that nobody else can read.
     `toolchain` is None where the project brought the model ready.
     """
 
@@ -153,6 +154,7 @@ class PackageRequest:
     epoch_s: int
     accuracy: Mapping[str, float] | None = None
     compiled: CompiledFacts | None = None
+    binary_compiler: CompilerFacts | None = None
 
     def __post_init__(self) -> None:
         for label in self.labels or ():
@@ -160,6 +162,11 @@ class PackageRequest:
                 raise ValueError(f"a label is one line: {label!r}")
         if self.epoch_s < 0:
             raise ValueError(f"SOURCE_DATE_EPOCH is before 1970: {self.epoch_s}")
+
+    @property
+    def compiler(self) -> CompilerFacts | None:
+        """What compiled the model, None where nothing did."""
+        return self.binary_compiler if self.compiled is None else self.compiled.compiler
 
     @property
     def base_name(self) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild import __version__
 from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
+from dlpubuild.package.binary_target import binary_compiler, binary_description
 from dlpubuild.package.checked import read_measured
 from dlpubuild.package.compiled import compiled_facts, read_report
 from dlpubuild.package.spec import (
@@ -41,17 +42,21 @@ if TYPE_CHECKING:
     from dlpubuild.cas.digest import Digest
     from dlpubuild.cas.store import Store
     from dlpubuild.package.compiled import BuiltModel
+    from dlpubuild.package.description import ModelDescription
     from dlpubuild.package.eap.compressor import Gzip
     from dlpubuild.package.eap.stamp import WrittenEap
     from dlpubuild.package.stamp import WrittenPackage
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.faults import Memo
     from dlpubuild.project.model import Project
+    from dlpubuild.targets.mapping import MappingReport
     from dlpubuild.targets.model import Soc, Target
     from dlpubuild.targets.output_figures import OutputCheck
     from dlpubuild.tflite.model import TfliteModel
     from dlpubuild.toolchains.pins import ToolchainPin
 
+# What only the camera can read.
+_BINARY = "model.bin"
 # The package that a toolchain's results are told by.
 _FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
 
@@ -105,18 +110,17 @@ def package_target(
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
     check = None if built.checked is None else read_measured(built.checked, store)
-    request = replace(
-        unbuilt_request(project, target, epoch_s),
-        model_path=Path(store.folder.blob_path(built.model)),
-        model_digest=built.model,
-        toolchain=None if planned.toolchain is None else _toolchain(planned.toolchain),
-    )
-    if report is not None and planned.compiled is not None:
-        request = replace(request, compiled=compiled_facts(planned.compiled, built.readable, report, store))
+    request = _built_request(project, planned, built, report, store, epoch_s)
+    binary = None
+    if target.soc.model_file == _BINARY:
+        binary = binary_description(project, target, built.binary_record, store)
     read = _Reader(store=store, digest=built.readable)
     key = _passed_key(project, target, built)
     if memo.recall("model-passed-1", key) is None:
-        hold_against_needs(project, target, read.model())
+        if binary is not None:
+            _check_labels(project, binary)
+        else:
+            hold_against_needs(project, target, read.model())
         if check is not None:
             hold_against_collapse(check, target, file=_file_of(target))
         if report is not None:
@@ -126,13 +130,13 @@ def package_target(
     package, eap, is_new, is_eap_new = None, None, False, False
     if "bundle" in formats:
         found = current_package(request, out_dir, lambda path: _digest(memo, path))
-        package, is_new = found or _write(request, read.model(), out_dir), found is None
+        package, is_new = found or _write(request, binary or _described(read.model()), out_dir), found is None
     packing: tuple[str, ...] = ()
     if built.application is not None:
         eap, is_eap_new, packing = _sdk_packed_eap(project, request, built.application, store, out_dir, memo)
     elif "eap" in formats:
         eap, is_eap_new = _packed_eap(project, request, out_dir, memo, gzip)
-    told = _told(read, memo)
+    told = _told(read, memo) if binary is None else _told_of_binary(binary)
     return PackagedTarget(
         soc=target.name,
         package=package,
@@ -144,6 +148,28 @@ def package_target(
         notes=(*(check_notes(check) if check else ()), *(mapping_notes(report) if report else ()), *packing),
         check=check,
     )
+
+
+def _built_request(
+    project: Project,
+    planned: PlannedTarget,
+    built: BuiltModel,
+    report: MappingReport | None,
+    store: Store,
+    epoch_s: int,
+) -> PackageRequest:
+    """All of a request, now that the model is built."""
+    request = replace(
+        unbuilt_request(project, planned.target, epoch_s),
+        model_path=Path(store.folder.blob_path(built.model)),
+        model_digest=built.model,
+        toolchain=None if planned.toolchain is None else _toolchain(planned.toolchain),
+    )
+    if report is not None and planned.compiled is not None:
+        return replace(request, compiled=compiled_facts(planned.compiled, built.readable, report, store))
+    if planned.binary is not None and built.binary_record is not None:
+        return replace(request, binary_compiler=binary_compiler(planned.binary, built.binary_record, store))
+    return request
 
 
 def check_packages(project: Project, socs: Mapping[str, Soc], *, epoch_s: int) -> tuple[str, ...]:
@@ -183,23 +209,34 @@ def _told(read: _Reader, memo: Memo) -> dict[str, Any]:
     key = f"{__version__} {read.digest}"
     known = memo.recall("model-told-1", key)
     if known is None:
-        from dlpubuild.package.description import describe_tflite  # noqa: PLC0415 - as in `_write`
-        from dlpubuild.tflite.facts import summarise  # noqa: PLC0415
-
-        described = describe_tflite(read.model(), summarise(read.model()))
+        described = _described(read.model())
         known = json.dumps({"quantization": described.quantization, "operators": dict(described.operators)}).encode()
         memo.remember("model-told-1", key, known)
     told: dict[str, Any] = json.loads(known)
     return told
 
 
-def _write(request: PackageRequest, model: TfliteModel, out_dir: Path) -> WrittenPackage:
-    # A build that has nothing to write pays for none of this.
-    from dlpubuild.package.bundle import write_bundle  # noqa: PLC0415
-    from dlpubuild.package.description import describe_tflite  # noqa: PLC0415
+def _told_of_binary(model: ModelDescription) -> dict[str, Any]:
+    return {"quantization": model.quantization, "operators": dict(model.operators)}
+
+
+def _described(model: TfliteModel) -> ModelDescription:
+    from dlpubuild.package.description import describe_tflite  # noqa: PLC0415 - as in `_write`
     from dlpubuild.tflite.facts import summarise  # noqa: PLC0415
 
-    return write_bundle(BundleSpec(request=request, model=describe_tflite(model, summarise(model))), out_dir)
+    return describe_tflite(model, summarise(model))
+
+
+def _write(request: PackageRequest, model: ModelDescription, out_dir: Path) -> WrittenPackage:
+    # A build that has nothing to write pays for none of this.
+    from dlpubuild.package.bundle import write_bundle  # noqa: PLC0415
+
+    return write_bundle(BundleSpec(request=request, model=model), out_dir)
+
+
+def _check_labels(project: Project, model: ModelDescription) -> None:
+    outputs = [KnownTensor(name=tensor.name, shape=tensor.shape) for tensor in model.outputs]
+    check_label_count(project.manifest, project.labels, outputs)
 
 
 def model_needs(target: Target, *, is_compiled: bool = False) -> ModelNeeds:
@@ -276,7 +313,12 @@ def _preprocessing(project: Project, target: Target) -> tuple[InputPreprocessing
     declared = {each.name for each in project.manifest.model.inputs}
     return tuple(
         InputPreprocessing(
-            name=each.name, color=each.color, mean=each.mean or (0.0,), std=each.std or (1.0,), resize=resize
+            name=each.name,
+            color=each.color,
+            mean=each.mean or (0.0,),
+            std=each.std or (1.0,),
+            resize=resize,
+            layout=target.soc.input_layout,
         )
         for each in project.inputs
         if each.name in declared or saw_images

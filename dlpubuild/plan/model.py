@@ -64,7 +64,8 @@ class Step:
 
     `key` names the step in this plan: a digest over all it is made of, dependencies included, so that equal work
     asked for by two targets has one key. It is not the cache key: that is the action's digest. `scripts` are
-    staged in `src/`, the first is run. `timeout_s` is in seconds.
+    staged in `src/`, the first is run. `timeout_s` is in seconds. `hands_over` is true where the script can lay its
+    work out for running a closed toolchain by hand.
     """
 
     key: str
@@ -78,6 +79,7 @@ class Step:
     outputs: tuple[str, ...]
     timeout_s: int
     targets: tuple[str, ...]
+    hands_over: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -98,19 +100,28 @@ class Compiled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Binary:
+    """The key of the step that made a result which only the camera can read; `toolchain` is what it runs in."""
+
+    step: str
+    toolchain: ToolchainPin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTarget:
     """A target and what its package is made from: a step's output, or the model that the project brings.
 
-    `compiled` is set where that is the output of a compiler. `toolchain` is what converted the model: the one of the
-    step that made what a compiler took, else of the one that made the result; None where no step did. `checked` is the
-    key of the step whose record says what an integer model makes of a few samples, `application` the `.eap` where a
-    step packs it.
+    `compiled` is set where that is the output of a compiler; `binary` instead where only the camera can read it.
+    `toolchain` is what converted the model: the one of the step that made what a compiler took, else of the one that
+    made the result; None where no step did. `checked` is the key of the step whose record says what an integer model
+    makes of a few samples, `application` the `.eap` where a step packs it.
     """
 
     target: Target
     result: OutputOf | ProjectModel
     steps: tuple[str, ...]
     compiled: Compiled | None = None
+    binary: Binary | None = None
     toolchain: ToolchainPin | None = None
     checked: str | None = None
     application: OutputOf | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import ErrorCode, Location, TemplateError
 from dlpubuild.plan.model import (
+    Binary,
     Compiled,
     FilesInput,
     OutputInput,
@@ -74,12 +75,16 @@ def plan_build(
         if file != target.soc.model_file:
             raise _template_error(target, f'the result is "{file}", but target.toml says "{target.soc.model_file}"')
         result, compiled = _made(project, reference, own, target), _compiled(project, document, own, target)
+        binary = _binary(document, own, target)
         planned.append(
             PlannedTarget(
                 target=target,
                 result=result,
                 compiled=compiled,
-                toolchain=_toolchain_of(result if compiled is None else compiled.source, own),
+                binary=binary,
+                toolchain=_converter(document, own, target)
+                if binary is not None
+                else _toolchain_of(result if compiled is None else compiled.source, own),
                 checked=_checked(document, own, target),
                 steps=tuple(dict.fromkeys(step.key for step in own.values())),
             )
@@ -98,6 +103,24 @@ def _compiled(
         raise _template_error(target, f'the result is compiled by step "{table["by"]}", which is not there')
     step = own[table["by"]]
     return Compiled(source=_made(project, table["from"], own, target), step=step.key, toolchain=step.toolchain)
+
+
+def _binary(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> Binary | None:
+    """Return which step made a result that only the camera can read."""
+    table = document.get("binary")
+    if table is None:
+        return None
+    if table["by"] not in own:
+        raise _template_error(target, f'the result is made by step "{table["by"]}", which is not there')
+    return Binary(step=own[table["by"]].key, toolchain=own[table["by"]].toolchain)
+
+
+def _converter(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> ToolchainPin | None:
+    """Return the toolchain of the step that made what was compiled to a binary; of the compiler, where none did."""
+    reference = document["binary"]["from"]
+    if reference == _MODEL:
+        return own[document["binary"]["by"]].toolchain
+    return _toolchain_of(_output_of(reference, own, target), own)
 
 
 def _checked(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> str | None:
@@ -135,6 +158,10 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
             "io": target.io,
             "toolchain": target.toolchain,
             "activations": target.activations,
+            "coefficients": target.coefficients,
+            "input_format": target.input_format,
+            "parser": target.parser,
+            "timeout": target.timeout_s,
             "compiler": dict(target.compiler),
         },
         "model": {
@@ -226,7 +253,7 @@ def _step(project: Project, target: Target, table: Mapping[str, Any], done: Mapp
         table=table,
         inputs=inputs,
         scripts=[f"{origin}{script.name}" for script, origin in scripts],
-        lock=pin.image.name if pin.image else pin.lock_sha256,
+        lock=pin.content_name,
     )
     try:
         key = content.key()
@@ -244,6 +271,7 @@ def _step(project: Project, target: Target, table: Mapping[str, Any], done: Mapp
         outputs=tuple(sorted(table["outputs"])),
         timeout_s=table["timeout"],
         targets=(target.name,),
+        hands_over=table.get("hand-over", False),
     )
 
 

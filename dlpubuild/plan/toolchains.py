@@ -111,7 +111,7 @@ def _refuse_unusable(manifest: Manifest, pins: Mapping[str, ToolchainPin]) -> No
         pin = pins.get(section.name)
         if pin is None:
             continue
-        if section.path is not None and pin.own_programs is None:
+        if section.path is not None and pin.own_programs is None and pin.folder is None:
             faults.add(
                 ErrorCode.TOOLCHAIN,
                 f"toolchain.{section.name}.path",

@@ -105,7 +105,7 @@ def pins_of(project: Project, tool_version: str) -> Pins:
         values["calibration"] = files_digest(project.calibration.files, project.calibration.indices)
     images = {}
     for name, pin in project.toolchains.items():
-        if pin.image is None or not pin.image.is_own:
+        if pin.image is None or not pin.image.is_own or pin.folder is not None:
             values[f"toolchain.{name}"] = f"python {pin.python}, sha256:{pin.lock_sha256}"
         if pin.image is not None:
             images[name] = LockedImage(id=pin.image.id, reference=pin.image.reference)

@@ -114,9 +114,9 @@ def notes_on(project: Project) -> tuple[str, ...]:
     if project.calibration is not None:
         wanted = manifest.calibration.samples if manifest.calibration else 0
         if project.calibration.samples < wanted:
-            notes.append(
-                f"calibration uses {project.calibration.samples} samples, all there are; {wanted} were asked for"
-            )
+            there = project.calibration.samples
+            counted = "1 sample" if there == 1 else f"{there} samples"
+            notes.append(f"calibration uses {counted}, all there are; {wanted} were asked for")
         plain = [each.name for each in project.inputs if each.mean is None and each.std is None]
         if project.calibration.kind == "images" and (plain or not project.inputs):
             which = f'input "{plain[0]}"' if plain else "the input"
@@ -149,12 +149,25 @@ def _target(faults: Faults, section: TargetSection, socs: Mapping[str, Soc]) -> 
     _allowed(faults, f"{path}.quantization", quantization, soc.allowed_quantization, soc)
     _allowed(faults, f"{path}.io", io, soc.allowed_io, soc)
     _allowed(faults, f"{path}.toolchain", toolchain, soc.allowed_toolchain, soc)
+    said = {
+        "activations": section.activations,
+        "coefficients": section.coefficients,
+        "input-format": section.input_format,
+        "parser": section.parser,
+    }
+    for key, value in said.items():
+        if value is not None and key in soc.allowed_options:
+            _allowed(faults, f"{path}.{key}", value, soc.allowed_options[key], soc)
     return Target(
         soc=soc,
         quantization=quantization,
         io=io,
         toolchain=toolchain,
         activations=section.activations or "auto",
+        coefficients=section.coefficients or "auto",
+        input_format=section.input_format or "auto",
+        parser=section.parser or "auto",
+        timeout_s=section.timeout or 0,
         compiler=_compiler_options(section),
         min_mapped=section.min_mapped,
     )
@@ -216,8 +229,8 @@ def _read(faults: Faults, paths: ProjectPaths, name: str | None, key: str) -> by
 
 
 def _needs_calibration(faults: Faults, targets: Sequence[Target]) -> bool:
-    integer = [target for target in targets if target.is_integer]
+    integer = [target for target in targets if target.is_integer or target.soc.needs_calibration]
     if integer and faults.manifest.calibration is None:
         # The schema asks for it per SoC; a project's own SoC is only known here.
-        faults.add(ErrorCode.MISSING_KEY, f"target.{integer[0].name}", "an integer model needs a [calibration] table")
+        faults.add(ErrorCode.MISSING_KEY, f"target.{integer[0].name}", "a quantized model needs a [calibration] table")
     return bool(integer)

@@ -130,6 +130,8 @@ def _files(package: PackagedTarget, *, brief: bool) -> str:
 
 
 def _operators(operators: Mapping[str, int]) -> str:
+    if not operators:
+        return "-"
     most = sorted(operators.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{name} {count}" for name, count in most[:_OPERATORS_SHOWN])
     more = ", ..." if len(most) > _OPERATORS_SHOWN else ""

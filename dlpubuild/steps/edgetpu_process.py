@@ -5,28 +5,19 @@ with a plain name, so that no name of the user's reaches its command line. It ke
 is killed with every process that it started. Nothing here judges the outcome.
 """
 
-import contextlib
-import ctypes
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from typing import NamedTuple, Optional
 
 import stepio
+from tool_process import ending, read_text, run_program
 
 PROGRAM = "edgetpu_compiler"
 # What it may need beyond its own time-out, which counts the compilation alone.
 MARGIN_S = 30
-_POLL_S = 0.05
-# A process that the kernel does not let go of is not waited for longer than this many times 5 ms.
-_KILL_ROUNDS = 1000
-_MAX_SAID_BYTES = 16 << 20
 _MAX_LOG_BYTES = 16 << 20
-_PR_SET_CHILD_SUBREAPER = 36
 _INPUT = "model.tflite"
 _OUTPUT = "model_edgetpu.tflite"
 _LOG = "model_edgetpu.log"
@@ -79,11 +70,7 @@ class Run(NamedTuple):
     @property
     def ending(self):
         """How it ended, as a phrase."""
-        if self.exit_code is None:
-            return "by being killed"
-        if self.exit_code < 0:
-            return "by signal {}".format(_signal_name(-self.exit_code))
-        return "with exit code {}".format(self.exit_code)
+        return ending(self.exit_code)
 
     @property
     def record(self):
@@ -127,26 +114,14 @@ def run_compiler(compiler, content, options, limit_s):
             stream.write(content)
         arguments = options.arguments()
         said_path = os.path.join(folder, "said")
-        # A file and not a pipe: whatever a killed compiler leaves running cannot hold it open.
-        with open(said_path, "ab", buffering=0) as said:
-            try:
-                process = subprocess.Popen(
-                    [compiler, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said
-                )
-            except OSError as error:
-                raise stepio.StepError(
-                    "toolchain",
-                    "{} cannot be started: {}".format(compiler, error.strerror or error),
-                    "it needs Linux on x86-64, and has to be executable",
-                ) from error
-            killed = _wait(process, said_path, time.monotonic() + limit_s, limit_s)
+        ended = run_program([compiler, *arguments], folder, said_path, limit_s)
         run = Run(
             arguments=tuple(arguments),
-            exit_code=None if killed else process.returncode,
-            killed=killed,
-            said=_text(said_path, _MAX_SAID_BYTES),
+            exit_code=ended.exit_code,
+            killed=ended.killed,
+            said=ended.said,
             compiled=_content(os.path.join(folder, "out", _OUTPUT)),
-            log=_text(os.path.join(folder, "out", _LOG), _MAX_LOG_BYTES),
+            log=read_text(os.path.join(folder, "out", _LOG), _MAX_LOG_BYTES),
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -156,83 +131,8 @@ def run_compiler(compiler, content, options, limit_s):
     return run
 
 
-def _wait(process, said_path, deadline_s, limit_s):
-    """Wait until the compiler ends; return why it was killed, empty where it ended by itself."""
-    _adopt_orphans()
-    killed = ""
-    try:
-        while process.poll() is None:
-            if time.monotonic() >= deadline_s:
-                killed = "it did not end within {:.0f} s".format(limit_s)
-                break
-            if os.path.getsize(said_path) > _MAX_SAID_BYTES:
-                killed = "it printed more than {} MiB".format(_MAX_SAID_BYTES >> 20)
-                break
-            time.sleep(_POLL_S)
-    finally:
-        _kill_descendants(process)
-    return killed
-
-
-def _adopt_orphans():
-    """Make this process the parent of all that the compiler starts and leaves alone."""
-    # Its own process group would not do: whoever stops the step kills the step's group.
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _kill_descendants(process):
-    """Kill the compiler and all that it started: it is a shell script around a program that forks."""
-    for _ in range(_KILL_ROUNDS):
-        found = _descendants(os.getpid())
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.poll()
-        if not found:
-            break
-        time.sleep(_POLL_S / 10)
-    process.wait()
-
-
-def _descendants(root):
-    """Return the processes that descend from `root` and have not ended."""
-    children = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open("/proc/{}/stat".format(name), encoding="ascii", errors="replace") as stream:
-                # The name of the program, in parentheses, may hold anything.
-                state, parent = stream.read().rpartition(")")[2].split()[:2]
-        except (OSError, ValueError):
-            continue
-        if state not in "ZX":
-            children.setdefault(int(parent), []).append(int(name))
-    found, waiting = [], [root]
-    while waiting:
-        own = children.get(waiting.pop(), [])
-        found += own
-        waiting += own
-    return found
-
-
-def _text(path, most):
-    """Return the text of a file, `most` bytes of it, empty where there is none."""
-    if not os.path.isfile(path):
-        return ""
-    with open(path, "rb") as stream:
-        return stream.read(most).decode("utf-8", "replace")
-
-
 def _content(path):
     if not os.path.isfile(path):
         return None
     with open(path, "rb") as stream:
         return stream.read()
-
-
-def _signal_name(number):
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STEPS_TEMPLATE = "steps.toml.j2"
 TARGET_FILE = "target.toml"
+# What a manifest may ask of a toolchain that quantizes itself.
+_OPTIONS = ("activations", "coefficients", "input-format", "parser")
 
 
 def soc_names(folder: Path) -> tuple[str, ...]:
@@ -150,6 +152,10 @@ def _soc(name: str, folder: Path, document: Mapping[str, Any], search_path: tupl
         gate=GateRules(integer_only=gate["integer-only"], static_shapes=gate["static-shapes"], batch=gate.get("batch")),
         folder=folder,
         search_path=search_path,
+        needs_calibration=document.get("needs-calibration", False),
+        allowed_options=MappingProxyType({key: tuple(allowed[key]) for key in _OPTIONS if key in allowed}),
+        input_layout=document.get("input", {}).get("layout", "NHWC"),
+        input_is_inferred=document.get("input", {}).get("inferred", False),
     )
 
 

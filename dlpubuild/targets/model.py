@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from dlpubuild.manifest.model import ActivationPrecision, IoType, Quantization
+    from dlpubuild.manifest.model import ActivationPrecision, InputFormat, IoType, Parser, Quantization
     from dlpubuild.tflite.facts import QuantizationLabel
 
 CompilerOption: TypeAlias = "int | bool | tuple[str, ...]"
@@ -48,7 +48,10 @@ class Soc:
 
     `default_io` maps a quantization to the type of inputs and outputs; the key `""` is the value for all others.
     `not_yet` says what is missing before the SoC can be built, and is empty where it can. `search_path` lists the
-    template folders from which its step template may include files, nearest first.
+    template folders from which its step template may include files, nearest first. `needs_calibration` is true where
+    the SoC's own toolchain quantizes the float model; `allowed_options` has what a manifest may ask of that toolchain,
+    by key, anything where a key is not in it. `input_layout` is how an application feeds images; `input_is_inferred`
+    is true where no document says so.
     """
 
     name: str
@@ -67,6 +70,10 @@ class Soc:
     gate: GateRules
     folder: Path
     search_path: tuple[Path, ...]
+    needs_calibration: bool = False
+    allowed_options: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    input_layout: Literal["NHWC", "NCHW"] = "NHWC"
+    input_is_inferred: bool = False
 
     @property
     def can_be_built(self) -> bool:
@@ -84,7 +91,8 @@ class Target:
 
     `compiler` has those of the SoC's own compiler, as a step template takes them; `min_mapped` is the smallest share of
     operators on the accelerator, 0 to 1, None where any but 0 will do. `io` is the type of inputs, and of outputs but
-    where `output_io` says another: a model that is packaged as it is may have two.
+    where `output_io` says another: a model that is packaged as it is may have two. `coefficients`, `input_format` and
+    `parser` are for toolchains that quantize themselves; `timeout_s` is 0 where the template decides.
     """
 
     soc: Soc
@@ -95,6 +103,10 @@ class Target:
     compiler: Mapping[str, CompilerOption] = field(default_factory=lambda: COMPILER_DEFAULTS)
     min_mapped: float | None = None
     output_io: IoType | None = None
+    coefficients: ActivationPrecision = "auto"
+    input_format: InputFormat = "auto"
+    parser: Parser = "auto"
+    timeout_s: int = 0
 
     @property
     def name(self) -> str:

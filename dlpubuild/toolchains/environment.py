@@ -71,9 +71,15 @@ def find_environment(pin: ToolchainPin, root: Path, *, ready: Path | None = None
         folders.insert(0, ready / _folder_name(pin))
     for folder in folders:
         environment = Environment(pin=pin, folder=folder)
-        if (folder / _MARKER).is_file() and environment.python.exists():
+        if (folder / _MARKER).is_file() and environment.python.exists() and _leads_to_folder(environment):
             return environment
     return None
+
+
+def _leads_to_folder(environment: Environment) -> bool:
+    """Whether the link to a folder of the user's is right: the same tree may have been moved."""
+    pin = environment.pin
+    return pin.folder is None or (environment.folder / pin.name).resolve() == pin.folder
 
 
 def prepare_environment(
@@ -211,6 +217,9 @@ def _build(pin: ToolchainPin, folder: Path, run: Uv) -> None:
             install_archive(pin.archive, pin.name, aside, source)
         if pin.own_programs is not None:
             copy_programs(pin.own_programs, aside)
+        if pin.folder is not None:
+            # Gigabytes, perhaps, and not ours: never copied.
+            (aside / pin.name).symlink_to(pin.folder, target_is_directory=True)
         marker = {"lock-sha256": pin.lock_sha256, "python": pin.python, "toolchain": pin.name}
         (aside / _MARKER).write_text(json.dumps(marker, sort_keys=True) + "\n", encoding="utf-8")
         aside.rename(folder)

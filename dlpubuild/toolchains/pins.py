@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from dlpubuild.errors import ErrorCode, ToolchainError
 from dlpubuild.resources import locks_dir
 from dlpubuild.toolchains.archive import Archive
+from dlpubuild.toolchains.brought import tree_sha256
 from dlpubuild.toolchains.programs import find_programs
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 # Names of machine types in REAPI's platform lexicon, by what `platform.machine()` says.
 _ISA = MappingProxyType({"x86_64": "x86-64"})
 
+# Where an image keeps its environment; the local executor puts its own environment in this place.
+_ENVIRONMENT_PLACE = "/opt/tc"
 _COMMON_ENVIRONMENT = MappingProxyType(
     {
-        # Where an image keeps its environment; the local executor puts its own environment in this place.
         "PATH": "/opt/tc/bin:/usr/bin:/bin",
         "HOME": "/tmp",  # noqa: S108 - a container's own tmpfs; the local executor gives each action a folder of its own
         "LC_ALL": "C.UTF-8",
@@ -79,9 +81,10 @@ class ToolchainPin:
 
     `python` is the minor version of the interpreter. `lock` holds every package with version and hashes, None where
     there are none; `source_only` names those that were published as source. `archive` is what a toolchain has besides
-    Python, `own_programs` the user's own files in its place, by name. `lock_sha256` names all of that: the bytes of the
-    lock, of the archive, or of the files. `environment` is the whole environment an action runs with. `isa` is the
-    machine type in REAPI's words. `image` is set where steps run in a container.
+    Python, `own_programs` the user's own files in its place, by name. `folder` is where the user has a toolchain that
+    is not public. `lock_sha256` names all of that: the bytes of the lock, of the archive, or of the files.
+    `environment` is the whole environment an action runs with. `isa` is the machine type in REAPI's words. `image` is
+    set where steps run in a container.
     """
 
     name: str
@@ -95,6 +98,19 @@ class ToolchainPin:
     image: ImagePin | None = None
     archive: Archive | None = None
     own_programs: Mapping[str, Path] | None = None
+    folder: Path | None = None
+
+    @property
+    def mount_point(self) -> str:
+        """Where steps find `folder`: in an image it is mounted there, in a local environment it is a link."""
+        return f"{_ENVIRONMENT_PLACE}/{self.name}"
+
+    @property
+    def content_name(self) -> str:
+        """What names the content that steps run in: an image, with the tree that is mounted in it, or all of a lock."""
+        if self.image is None:
+            return self.lock_sha256
+        return self.image.name if self.folder is None else f"{self.image.name} {self.lock_sha256}"
 
     @property
     def platform(self) -> tuple[tuple[str, str], ...]:
@@ -106,6 +122,7 @@ class ToolchainPin:
                 ("ISA", self.isa),
                 ("OSFamily", "linux"),
                 ("container-image", f"{scheme}{self.image.name}"),
+                *(() if self.folder is None else (("mounted-tree", f"sha256:{self.lock_sha256}"),)),
             )
         return (
             ("ISA", self.isa),
@@ -122,7 +139,12 @@ class ToolchainPin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """Either a lock of packages, or an archive with a program; `program` begins the names of the archive's files."""
+    """A lock of packages, an archive with a program, or a folder that only the user can bring.
+
+    `program` begins the names of the archive's files, or is one of those in the folder. `variable` names the variable
+    of the user's that says where the folder is; it is empty for all that can be fetched. Steps find the folder by the
+    same variable.
+    """
 
     title: str
     python: str
@@ -131,6 +153,7 @@ class _Known:
     source_only: tuple[str, ...] = ()
     archive: Archive | None = None
     program: str = ""
+    variable: str = ""
 
 
 _KNOWN = MappingProxyType(
@@ -166,6 +189,20 @@ _KNOWN = MappingProxyType(
             ),
             program="edgetpu_compiler",
         ),
+        "ambarella": _Known(
+            title="the Ambarella toolchain, which is not public",
+            python="3.11",
+            environment=MappingProxyType(
+                {
+                    **_COMMON_ENVIRONMENT,
+                    # The toolchain is made for a Python of the system's, which images have there.
+                    "PATH": "/opt/tc/bin:/usr/local/bin:/usr/bin:/bin",
+                    "DLPU_AMBARELLA_TOOLCHAIN": "/opt/tc/ambarella",
+                }
+            ),
+            program="cavalry_gen",
+            variable="DLPU_AMBARELLA_TOOLCHAIN",
+        ),
     }
 )
 
@@ -173,6 +210,12 @@ _KNOWN = MappingProxyType(
 def toolchain_names() -> tuple[str, ...]:
     """Return the names of the toolchains this version can run, sorted."""
     return tuple(sorted(_KNOWN))
+
+
+def folder_variable(name: str) -> str:
+    """Return the variable that says where the user has toolchain `name`; empty for one that can be fetched."""
+    known = _KNOWN.get(name)
+    return known.variable if known else ""
 
 
 def load_pin(name: str, *, machine: str, system: str) -> ToolchainPin:
@@ -215,7 +258,10 @@ def load_pin(name: str, *, machine: str, system: str) -> ToolchainPin:
 def folder_pin(
     name: str, folder: Path, *, machine: str, system: str, hashes_of: Callable[[Sequence[Path]], Sequence[str]]
 ) -> ToolchainPin:
-    """Return the pin of toolchain `name` whose program is the user's own, in `folder` or its `bin` or `usr/bin`.
+    """Return the pin of toolchain `name` which is the user's own, in `folder`.
+
+    A single program is looked for in the folder and its `bin` and `usr/bin`; a toolchain that is not public is the
+    whole folder.
 
     Args:
         hashes_of: returns the sha256 of each file, in hexadecimal.
@@ -225,6 +271,8 @@ def folder_pin(
     """
     pin = load_pin(name, machine=machine, system=system)
     program = _KNOWN[name].program
+    if folder_variable(name):
+        return with_folder(pin, folder, hashes_of)
     if not program:
         raise ToolchainError(
             ErrorCode.TOOLCHAIN,
@@ -236,6 +284,18 @@ def folder_pin(
         f"{digest} {name}\n" for name, digest in zip(programs, hashes_of(tuple(programs.values())), strict=True)
     )
     return replace(pin, archive=None, own_programs=programs, lock_sha256=hashlib.sha256(listed.encode()).hexdigest())
+
+
+def with_folder(pin: ToolchainPin, folder: Path, hashes_of: Callable[[Sequence[Path]], Sequence[str]]) -> ToolchainPin:
+    """Return the pin of a toolchain that is not public with the folder in which the user has it.
+
+    Raises:
+        ToolchainError: the folder is not there, or does not have it.
+    """
+    # The way there must not matter: a link in it may change.
+    real = folder.resolve()
+    digest = tree_sha256(pin.name, real, _KNOWN[pin.name].program, hashes_of)
+    return replace(pin, folder=real, lock_sha256=digest)
 
 
 def own_image(name: str, origin: str) -> ImagePin:

@@ -36,7 +36,9 @@ from tests.steps.conftest import ENVIRONMENT, StepRun
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MODULES = ("edgetpu_bisect", "edgetpu_faults", "edgetpu_log", "edgetpu_process", "stepio", "tflite_file")
+MODULES = (
+    *("edgetpu_bisect", "edgetpu_faults", "edgetpu_log", "edgetpu_process", "stepio", "tflite_file", "tool_process"),
+)
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "models"
 PARAMS = {
     "model": "in/model.tflite",

@@ -239,6 +239,7 @@ def test_modules_travel_beside_their_script(tmp_path: Path) -> None:
         "edgetpu_process.py",
         "tflite_file.py",
         "tflite_operators.py",
+        "tool_process.py",
         "stepio.py",
     ]
     (target,) = plan.targets
