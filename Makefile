@@ -61,7 +61,7 @@ format: $(DEV)/.installed ## Bring the code into shape
 docs: $(DEV)/.installed ## Write the generated pages of docs/
 	$(DEV)/bin/python docs/generate.py
 
-IMAGES := tf2 tf1 cli cli-tf2
+IMAGES := tf2 tf1 onnx cli cli-tf2
 images: $(DEV)/.installed ## Build the container images that the tests use
 	$(DEV)/bin/dlpubuild image build $(IMAGES)
 

@@ -75,6 +75,12 @@ def tf1_python() -> Path:
     return _toolchain_python("tf1")
 
 
+@pytest.fixture(scope="session")
+def onnx_python() -> Path:
+    """The interpreter of the real onnx toolchain, as `tf2_python`."""
+    return _toolchain_python("onnx")
+
+
 def _toolchain_python(name: str) -> Path:
     host = read_host()
     try:

@@ -186,6 +186,12 @@ def tf1_image(engine_address: EngineAddress, engine_environment: Mapping[str, st
 
 
 @pytest.fixture(scope="session")
+def onnx_image(engine_address: EngineAddress, engine_environment: Mapping[str, str]) -> str:
+    """The id of the onnx image of this checkout, built where it is not there yet."""
+    return _image("onnx", engine_address, engine_environment)
+
+
+@pytest.fixture(scope="session")
 def edgetpu_image(engine_address: EngineAddress, engine_environment: Mapping[str, str]) -> str:
     """The id of the edgetpu image of this checkout, built where it is not there yet."""
     return _image("edgetpu", engine_address, engine_environment)
@@ -244,8 +250,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 _FIXTURES = frozenset(
     {
-        *("engine_address", "engine_environment", "small_image", "tf2_image", "tf1_image", "edgetpu_image"),
-        *("ambarella_image", "cli_image", "cli_tf2_image"),
+        *("engine_address", "engine_environment", "small_image", "tf2_image", "tf1_image", "onnx_image"),
+        *("edgetpu_image", "ambarella_image", "cli_image", "cli_tf2_image"),
     }
 )
 

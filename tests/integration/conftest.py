@@ -21,7 +21,7 @@ EXAMPLE = ROOT / "examples" / "digits"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {"tf2_python", "tf1_python"} & set(getattr(item, "fixturenames", ())):
+        if {"tf2_python", "tf1_python", "onnx_python"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.toolchain)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dlpubuild.containers.address import EngineAddress
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLCHAIN_IMAGES = ("tf2", "tf1", "ambarella")
+TOOLCHAIN_IMAGES = ("tf2", "tf1", "onnx", "ambarella")
 
 
 @pytest.fixture
@@ -51,6 +51,12 @@ with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
 """
     assert "version 1.15.5 TFL3" in run(tf1_image, "python", "-c", script)
     assert run(tf1_image, "sh", "-c", "command -v toco_from_protos") == "/opt/tc/bin/toco_from_protos\n"
+
+
+@pytest.mark.slow
+def test_onnx_has_both_converters(run: Runner, onnx_image: str) -> None:
+    script = "import cv2, onnx, onnxruntime, onnx2tf, tf2onnx; print('versions', onnx.__version__, onnx2tf.__version__)"
+    assert "versions 1.19.1 1.29.24" in run(onnx_image, "python", "-c", script)
 
 
 @pytest.mark.slow
@@ -110,7 +116,7 @@ def test_cli_tf2_builds_the_example_without_engine_and_network(run: Runner, cli_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tf2", "tf1", "ambarella", "cli", "cli-tf2"])
+@pytest.mark.parametrize("name", ["tf2", "tf1", "onnx", "ambarella", "cli", "cli-tf2"])
 def test_an_image_is_as_its_recipe_says(run: Runner, request: pytest.FixtureRequest, name: str) -> None:
     image_id = request.getfixturevalue(f"{name.replace('-', '_')}_image")
     document = run.connection.client().images.get(image_id).attrs
@@ -130,7 +136,7 @@ def test_an_image_is_as_its_recipe_says(run: Runner, request: pytest.FixtureRequ
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tf2", "tf1", "ambarella", "cli", "cli-tf2"])
+@pytest.mark.parametrize("name", ["tf2", "tf1", "onnx", "ambarella", "cli", "cli-tf2"])
 def test_an_image_holds_no_build_tools_no_setuid_program_and_no_certificate_of_the_build(
     run: Runner, request: pytest.FixtureRequest, name: str
 ) -> None:

@@ -20,6 +20,8 @@ INSIDE = Path(__file__).parent / "inside"
 
 # What the templates list as `modules` of each script.
 MODULES = {
+    "import_onnx.py": ("import_model.py", "onnx_check.py", "onnx_model.py"),
+    "export_onnx.py": ("onnx_canonical.py", "onnx_check.py", "onnx_model.py"),
     "calibrate.py": ("probe.py", "samples.py", "tflite_run.py"),
     "quantize.py": ("output_check.py", "probe.py", "tflite_run.py"),
 }
@@ -116,6 +118,24 @@ def models(tf2_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     run_inside(tf2_python, "make_models.py", {}, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def onnx_models(onnx_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ONNX models; what is in it is said in inside/make_onnx_models.py."""
+    folder = tmp_path_factory.mktemp("onnx-models")
+    run_inside(onnx_python, "make_onnx_models.py", {}, folder)
+    return folder
+
+
+@pytest.fixture
+def onnx_step(onnx_python: Path, tmp_path: Path) -> Callable[..., StepRun]:
+    """As `step`, in the toolchain onnx, and without a network."""
+
+    def run(name: str, script: str, params: Mapping[str, Any], inputs: Mapping[str, Path] | None = None) -> StepRun:
+        return run_step(onnx_python, tmp_path / name, script, params, inputs)
+
+    return run
 
 
 @pytest.fixture

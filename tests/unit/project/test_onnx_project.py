@@ -12,7 +12,7 @@ from dlpubuild.plan.planner import template_context
 from dlpubuild.project.layout import OnnxInput, layout_of
 from dlpubuild.project.resolve import notes_on
 from tests.factories.onnx_factory import graph, model, node, small_model, tensor
-from tests.factories.small_projects import fault, problems, resolve, write_project
+from tests.factories.small_projects import problems, resolve, write_project
 
 IMAGE = '[[model.input]]\nname = "image"\n'
 
@@ -57,7 +57,7 @@ def test_changed_weights_in_another_file_are_another_model(tmp_path: Path) -> No
 @pytest.mark.parametrize("location", ["../w.data", "/etc/passwd", "..", ".", "", "a/../../w.data", "w\0.data"])
 def test_weights_that_are_not_below_the_models_folder_are_refused(tmp_path: Path, location: str) -> None:
     (tmp_path.parent / "w.data").write_bytes(b"outside")
-    problem = fault(write(tmp_path, small_model(weights=[tensor("w", location=location)])))
+    (problem,) = problems(write(tmp_path, small_model(weights=[tensor("w", location=location)])))
     assert (problem.code, problem.path) == (ErrorCode.MODEL_UNREADABLE, "model.source")
     assert "not below its own folder" in problem.message
     assert "onnx.save" in problem.message
@@ -67,14 +67,15 @@ def test_weights_that_lead_out_of_the_project_by_a_link_are_refused(tmp_path: Pa
     manifest = write(tmp_path / "p", small_model(weights=[tensor("w", location="w.data")]))
     (tmp_path / "secret").write_bytes(b"s")
     (tmp_path / "p" / "w.data").symlink_to(tmp_path / "secret")
-    assert fault(manifest).code is ErrorCode.PATH_OUTSIDE
+    (problem,) = problems(manifest)
+    assert problem.code is ErrorCode.PATH_OUTSIDE
 
 
 @pytest.mark.parametrize(
     ("location", "said"), [("w.data", "which is not there"), ("model.onnx", 'a file named "model.onnx"')]
 )
 def test_weights_that_cannot_be_staged_are_refused(tmp_path: Path, location: str, said: str) -> None:
-    problem = fault(write(tmp_path, small_model(weights=[tensor("w", location=location)])))
+    (problem,) = problems(write(tmp_path, small_model(weights=[tensor("w", location=location)])))
     assert problem.code is ErrorCode.MODEL_UNREADABLE
     assert said in problem.message
 
@@ -141,12 +142,12 @@ def test_a_declared_shape_fixes_what_is_dynamic(tmp_path: Path) -> None:
 
 
 def test_a_shape_as_tensorflow_has_it_does_not_fit(tmp_path: Path) -> None:
-    problem = fault(write(tmp_path, small_model((1, 3, 8, 8)), IMAGE + "shape = [1, 8, 8, 3]\n"))
+    (problem,) = problems(write(tmp_path, small_model((1, 3, 8, 8)), IMAGE + "shape = [1, 8, 8, 3]\n"))
     assert (problem.code, problem.path) == (ErrorCode.MODEL_SHAPE, "model.input[0].shape")
 
 
 def test_sizes_that_nobody_fixes_are_told_with_a_shape_to_write(tmp_path: Path) -> None:
-    problem = fault(write(tmp_path, small_model(("n", 3, "h", "w"))))
+    (problem,) = problems(write(tmp_path, small_model(("n", 3, "h", "w"))))
     assert problem.code is ErrorCode.MODEL_SHAPE
     assert "shape = [1, 3, 224, 224]" in problem.hint
 
@@ -161,11 +162,11 @@ def test_mean_and_std_have_one_value_per_channel_of_the_layout(tmp_path: Path) -
 
 
 def test_only_an_onnx_model_can_have_its_channels_first(tmp_path: Path) -> None:
-    problem = fault(write_project(tmp_path, model=IMAGE + 'layout = "nchw"\n'))
+    (problem,) = problems(write_project(tmp_path, model=IMAGE + 'layout = "nchw"\n'))
     assert (problem.code, problem.path) == (ErrorCode.CONFLICT, "model.input[0].layout")
 
 
 def test_a_quantized_model_is_refused(tmp_path: Path) -> None:
-    problem = fault(write(tmp_path, small_model(nodes=[node("QuantizeLinear")])))
+    (problem,) = problems(write(tmp_path, small_model(nodes=[node("QuantizeLinear")])))
     assert problem.code is ErrorCode.MODEL_UNREADABLE
     assert "give the float model" in problem.message
