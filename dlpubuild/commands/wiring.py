@@ -293,13 +293,16 @@ def pinned(project: Project, memo: Memo, pin_of: Callable[[str], ToolchainPin]) 
 def declared_pins(host: Host, manifest: Manifest) -> Callable[[str], ToolchainPin]:
     """Return what pins a toolchain by what is written down, for commands that run no step."""
     from dlpubuild.commands.brought import brought_folder, is_brought, with_brought  # noqa: PLC0415
-    from dlpubuild.commands.execution import own_images  # noqa: PLC0415 - it imports this module
+    from dlpubuild.commands.execution import local_pins, own_images  # noqa: PLC0415 - it imports this module
     from dlpubuild.toolchains.acap_sdk import pin_in_image  # noqa: PLC0415
     from dlpubuild.toolchains.pins import load_pin, own_image  # noqa: PLC0415
 
     own = own_images(manifest)
+    installed = {each.name for each in manifest.toolchains if each.path is not None}
 
     def pin_of(name: str) -> ToolchainPin:
+        if name in installed and not is_brought(name):
+            return local_pins(host, manifest)(name)
         if name in own:
             pin = pin_in_image(name, lambda _: own_image(own[name], str(manifest.path)))
         else:

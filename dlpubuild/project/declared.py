@@ -37,6 +37,24 @@ def check_declared(faults: Faults, model: ModelSource, signature: KnownSignature
                 f"a ready model is packaged as it is, and it also has the output {in_a_row(left)}",
                 "name it as well, or give the float model it was made from",
             )
+        else:
+            _check_order(faults, signature)
+
+
+def _check_order(faults: Faults, signature: KnownSignature) -> None:
+    """Note where the manifest lists what a ready model has in another order than the model has it."""
+    section = faults.manifest.model
+    for key, declared, found in (
+        ("input", [each.name for each in section.inputs], [each.name for each in signature.inputs]),
+        ("output", [each.name for each in section.outputs], [each.name for each in signature.outputs]),
+    ):
+        if declared != found and sorted(declared) == sorted(found):
+            faults.add(
+                ErrorCode.CONFLICT,
+                f"model.{key}",
+                f"a ready model is packaged as it is, and its {key}s are in the order {in_a_row(found)}",
+                "list them in that order, or give the float model it was made from",
+            )
 
 
 def _check_graph(faults: Faults, signature: KnownSignature) -> None:

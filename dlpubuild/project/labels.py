@@ -67,15 +67,27 @@ def label_count_message(labels: Sequence[str], outputs: Sequence[KnownTensor]) -
     """Return what is wrong with the number of labels, empty where it fits or cannot be told.
 
     It can be told where every output is a vector of scores, [1, classes]: then one of them has as many as there are
-    labels. Boxes, maps and a single probability go with any number.
+    labels. Where each of several outputs is one score, [1, 1], there is a label for each. Boxes, maps and a single
+    probability go with any number.
     """
+    if len(outputs) > 1 and len(outputs) != len(labels) and all(map(_is_one_score, outputs)):
+        names = ", ".join(f'"{output.name}"' for output in outputs)
+        return f"{_counted(len(labels), 'label')}, but {len(outputs)} outputs of one value each: {names}"
     sizes = [_classes(output) for output in outputs]
     known = [size for size in sizes if size is not None]
     if not known or len(known) < len(sizes) or len(labels) in known:
         return ""
     wanted = " or ".join(str(size) for size in dict.fromkeys(known))
     names = ", ".join(f'"{output.name}"' for output in outputs)
-    return f"{len(labels)} labels, but output {names} has {wanted} values"
+    return f"{_counted(len(labels), 'label')}, but output {names} has {wanted} values"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _is_one_score(output: KnownTensor) -> bool:
+    return output.shape is not None and len(output.shape) == _SCORES_RANK and output.shape[1] == 1
 
 
 def _classes(output: KnownTensor) -> int | None:

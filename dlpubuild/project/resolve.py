@@ -114,9 +114,9 @@ def notes_on(project: Project) -> tuple[str, ...]:
     if project.calibration is not None:
         wanted = manifest.calibration.samples if manifest.calibration else 0
         if project.calibration.samples < wanted:
-            notes.append(
-                f"calibration uses {project.calibration.samples} samples, all there are; {wanted} were asked for"
-            )
+            there = project.calibration.samples
+            counted = "1 sample" if there == 1 else f"{there} samples"
+            notes.append(f"calibration uses {counted}, all there are; {wanted} were asked for")
         plain = [each.name for each in project.inputs if each.mean is None and each.std is None]
         if project.calibration.kind == "images" and (plain or not project.inputs):
             which = f'input "{plain[0]}"' if plain else "the input"

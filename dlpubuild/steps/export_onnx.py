@@ -148,6 +148,7 @@ def _tf2onnx(path, inputs, outputs, moved):
     import tf2onnx.convert
 
     _teach_gelu()
+    _mend_fully_connected()
     try:
         model, _ = tf2onnx.convert.from_tflite(
             path, input_names=inputs, output_names=outputs, opset=OPSET, inputs_as_nchw=moved or None
@@ -196,6 +197,32 @@ def _teach_gelu():
             make("Mul", half, make("Add", inner, constant(1.0)), outputs=node.output, name=node.name)
 
     tfl_op(["TFL_GELU"])(Gelu)
+
+
+def _mend_fully_connected():
+    """Let a dense layer keep its bias where its input is no matrix (seen with 1.17.0, which takes inputs 0 and 1 only).
+
+    TensorFlow Lite has such layers where a pooling, or a reshape that it drops, comes before.
+    """
+    import numpy as np
+    from tf2onnx import utils
+    from tf2onnx.handler import tfl_op
+    from tf2onnx.tflite_handlers.tfl_math import TflFullyConnectedOp
+
+    class FullyConnected:
+        @classmethod
+        def to_tf(cls, ctx, node, **more):
+            shape, weights = ctx.get_shape(node.input[0]), ctx.get_shape(node.input[1])
+            if not node.attr["keep_num_dims"].i and len(shape) != len(weights):
+                matrix = [int(np.prod(shape)) // weights[1], weights[1]]
+                wanted = ctx.make_const(utils.make_name("matrix"), np.array(matrix, np.int64)).output[0]
+                kind = ctx.get_dtype(node.input[0])
+                rows = ctx.make_node("Reshape", [node.input[0], wanted], shapes=[matrix], dtypes=[kind])
+                rows.skip_conversion = True
+                ctx.replace_inputs(node, [rows.output[0], *node.input[1:]])
+            TflFullyConnectedOp.to_tf(ctx, node, **more)
+
+    tfl_op(["TFL_FULLY_CONNECTED"])(FullyConnected)
 
 
 def _compare(content, model_bytes, described, moved):

@@ -17,8 +17,9 @@ import stepio
 TOLERANCE = 1e-3
 # Of a model that computes in half precision, whose rounding is 1e-3 at every step; seen are 3e-4 for three layers.
 HALF_TOLERANCE = 1e-2
-# Below it an output is zero but for rounding, and relative to its largest value anything is far off.
-_FLOOR = 1e-6
+# Below it an output is zero but for rounding, and relative to its largest value anything is far off. ONNX Runtime's
+# sigmoid is right to 8e-8, whatever its value: of one that says 1e-6 that is much.
+_FLOOR = 1e-3
 # Of integers, such as indices of a largest value, this share may differ: two values can be equal but for rounding.
 _INTEGER_TOLERANCE = 0.01
 SEEDS = (1, 2)

@@ -65,12 +65,12 @@ def install_archive(archive: Archive, name: str, folder: Path, source: ArchiveSo
         raise ToolchainError(
             ErrorCode.TOOLCHAIN_OFFLINE,
             f"toolchain {name} is not prepared, and --offline forbids to fetch {url}",
-            hint=f"run once with a network: dlpubuild toolchain prepare {name}",
+            hint=f"run once with a network: dlpubuild toolchain prepare {name}; or {_other_ways(archive, name)}",
         )
     path = folder / ".archive.tar.gz"
     source.say(f"toolchain {name}: fetching {url}")
     try:
-        found = _fetch(url, path, source)
+        found = _fetch(url, path, source, _other_ways(archive, name))
         if found != archive.sha256:
             raise ToolchainError(
                 ErrorCode.TOOLCHAIN,
@@ -83,7 +83,14 @@ def install_archive(archive: Archive, name: str, folder: Path, source: ArchiveSo
         path.unlink(missing_ok=True)
 
 
-def _fetch(url: str, path: Path, source: ArchiveSource) -> str:
+def _other_ways(archive: Archive, name: str) -> str:
+    return (
+        f"name a copy of the file with {archive.variable}, or the folder of an installed one with path "
+        f"under [toolchain.{name}]"
+    )
+
+
+def _fetch(url: str, path: Path, source: ArchiveSource, other_ways: str) -> str:
     """Write what is at `url` to `path`; return its sha256."""
     sha = hashlib.sha256()
     try:
@@ -95,17 +102,17 @@ def _fetch(url: str, path: Path, source: ArchiveSource) -> str:
                 sink.write(chunk)
     except urllib.error.HTTPError as error:
         with error:
-            raise _unreachable(url, str(error)) from error
+            raise _unreachable(url, str(error), other_ways) from error
     except (OSError, ValueError) as error:
-        raise _unreachable(url, str(getattr(error, "reason", None) or error)) from error
+        raise _unreachable(url, str(getattr(error, "reason", None) or error), other_ways) from error
     return sha.hexdigest()
 
 
-def _unreachable(url: str, why: str) -> ToolchainError:
+def _unreachable(url: str, why: str, other_ways: str) -> ToolchainError:
     return ToolchainError(
         ErrorCode.TOOLCHAIN,
         f"{url} cannot be fetched: {why}",
-        hint="check the network, HTTPS_PROXY and SSL_CERT_FILE",
+        hint=f"check the network, HTTPS_PROXY and SSL_CERT_FILE; or {other_ways}",
     )
 
 

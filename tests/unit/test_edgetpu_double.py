@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dlpubuild.tflite.read import read_file
 from tests.factories.edgetpu import DOUBLE, chain
-from tests.factories.tflite_factory import encode, float_model
+from tests.factories.tflite_factory import GraphSpec, ModelSpec, OperatorSpec, TensorSpec, encode, float_model
 
 VERSION = "Edge TPU Compiler version 16.0.384591198\n"
 
@@ -82,6 +82,28 @@ def test_an_unknown_option_a_missing_file_and_a_float_model_are_refused(tmp_path
         assert run(tmp_path, *arguments).returncode == 1, arguments
     assert run(tmp_path, "float.tflite").stdout.endswith("Invalid model: float.tflite\nModel not quantized\n")
     assert files(tmp_path) == ["float.tflite", "x.tflite"]
+
+
+def test_floats_at_the_border_stay_on_the_cpu(tmp_path: Path) -> None:
+    """As the log in f0cal/google-coral issue 20 has it."""
+    tensors = [
+        TensorSpec(name="in", shape=(1, 8), dtype="float32"),
+        *(TensorSpec(name=name, shape=(1, 8), scales=(0.5,)) for name in ("a", "b")),
+        TensorSpec(name="out", shape=(1, 8), dtype="float32"),
+    ]
+    operators = [
+        OperatorSpec(name="QUANTIZE", inputs=(0,), outputs=(1,)),
+        OperatorSpec(name="ADD", inputs=(1, 1), outputs=(2,), version=2),
+        OperatorSpec(name="DEQUANTIZE", inputs=(2,), outputs=(3,), version=2),
+    ]
+    graph = GraphSpec(tensors=tuple(tensors), operators=tuple(operators), inputs=(0,), outputs=(3,))
+    (tmp_path / "x.tflite").write_bytes(encode(ModelSpec(graphs=(graph,))))
+    rows = run(tmp_path, "-s", "x.tflite").stdout.splitlines()
+    assert "QUANTIZE                       1          Operation is otherwise supported, but not mapped" in "\n".join(
+        rows
+    )
+    assert "ADD                            1          Mapped to Edge TPU" in rows
+    assert "DEQUANTIZE                     1          Operation is working on an unsupported data type" in rows
 
 
 def test_a_file_beside_it_says_what_to_do_where_no_variable_reaches_it(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_a_fault_is_told_with_its_line(faults: Faults, data: bytes, code: ErrorC
         [scores("boxes", 1, 25, 4), scores("classes", 1, 25), scores("count", 1)],
         [scores("mask", 1, 64, 64, 21)],
         [scores("mask", 1, 64, 64)],
+        [scores("car", 1, 1), scores("person", 1, 1), scores("dog", 1, 1)],
+        [scores("car", 1, 1)],
         [],
     ],
 )
@@ -100,6 +102,7 @@ def test_a_number_of_labels_that_fits_or_cannot_be_told_is_left_alone(outputs: l
         ([scores("p", 1, 4)], '3 labels, but output "p" has 4 values'),
         ([scores("p", -1, 1000)], '3 labels, but output "p" has 1000 values'),
         ([scores("a", 1, 4), scores("b", 1, 2)], '3 labels, but output "a", "b" has 4 or 2 values'),
+        ([scores("car", -1, 1), scores("dog", 1, 1)], '3 labels, but 2 outputs of one value each: "car", "dog"'),
     ],
 )
 def test_a_wrong_number_of_labels_is_told_with_both_numbers(outputs: list[KnownTensor], said: str) -> None:

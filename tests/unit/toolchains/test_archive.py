@@ -157,6 +157,7 @@ def test_a_server_without_the_archive_is_told_with_its_answer(folder: Path, serv
         install_archive(archive_of(url="", sha256=""), "edgetpu", folder, source(f"{served}/none"))
     assert f"{served}/none cannot be fetched" in caught.value.message
     assert "HTTPS_PROXY" in caught.value.hint
+    assert "[toolchain.edgetpu]" in caught.value.hint
 
 
 def test_offline_nothing_is_asked_of_the_network(folder: Path, served: str) -> None:
