@@ -407,4 +407,5 @@ def _target_result(
         io=planned.target.io,
         seconds=sum(outcome.seconds for outcome in own),
         ran=any(outcome.state is State.RAN for outcome in own),
+        steps=len(own),
     )

@@ -62,7 +62,7 @@ def init(
     except OSError as error:
         raise UsageError(ErrorCode.MODEL_UNREADABLE, f"{model} cannot be read: {error.strerror}") from error
     # Ranges that TensorFlow 1 trained are only kept by its own converter.
-    toolchain = "tf1" if reading.state == "quantization-aware" and found == "frozen-graph" else None
+    toolchain = "tf1" if reading.state == "quantization-aware" and found in ("frozen-graph", "saved-model") else None
     closed = {
         name: why_not(reading, found, socs[name], toolchain)
         or (

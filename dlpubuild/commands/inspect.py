@@ -13,6 +13,7 @@ from dlpubuild.commands import options
 from dlpubuild.errors import DlpuError, ErrorCode, Location
 
 if TYPE_CHECKING:
+    from dlpubuild.package.eap.overview import EapOverview
     from dlpubuild.report.inspect_source import SourceFacts
 
 _SHOWN_AS_SOURCE = (".pb", ".keras", ".h5", ".hdf5", ".onnx", ".bin")
@@ -33,8 +34,9 @@ def inspect(
 
     Inputs and outputs, quantization, operators, size, and multiply-accumulates, as they are in the file: nothing is
     believed that is not in the tensors themselves. Of a .tflite it also says whether the Edge TPU compiler can read its
-    operators. Of a package, the models in it are shown: where one was compiled, what it was compiled from as well. The
-    format of a .bin is not public: of one in a bundle it is shown what the bundle says of it.
+    operators. Of a package, the models in it are shown: where one was compiled, what it was compiled from as well;
+    of an .eap also its manifest, its entries, and the larod device that it names. The format of a .bin is not public:
+    of one in a bundle it is shown what the bundle says of it.
 
     \b
     Examples:
@@ -42,14 +44,30 @@ def inspect(
       dlpubuild inspect dist/digits-1.0.0-artpec8.tar.gz --json
       dlpubuild inspect frozen_graph.pb
     """  # noqa: D301 - click wants the character itself
+    from dlpubuild.report.inspect_eap import eap_json, eap_text  # noqa: PLC0415 - `--help` pays for none of this
+
+    overview = _overview(file)
     pages = _source_pages(file) if _is_source(file) else _binary_pages(file) or _tflite_pages(file)
     if as_json:
         document = dict(pages[0][1])
+        if overview is not None:
+            document["application"] = eap_json(overview)
         if len(pages) > 1:
             document["further_models"] = [{"file": member, **table} for member, table, _ in pages[1:]]
         sys.stdout.write(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write("\n".join(text for _, _, text in pages))
+        texts = [] if overview is None else [eap_text(overview)]
+        sys.stdout.write("\n".join([*texts, *(text for _, _, text in pages)]))
+
+
+def _overview(path: Path) -> EapOverview | None:
+    """What an `.eap` is, beside the models in it; None for every other file."""
+    if path.suffix != ".eap" or path.is_dir():
+        return None
+    from dlpubuild.commands.wiring import read_socs  # noqa: PLC0415 - as in `_source_pages`
+    from dlpubuild.package.eap.overview import eap_overview  # noqa: PLC0415 - as above
+
+    return eap_overview(path, {soc.larod_device for soc in read_socs(None, None).values()})
 
 
 def _is_source(path: Path) -> bool:

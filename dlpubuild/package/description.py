@@ -131,15 +131,16 @@ def preprocessing_by_input(
     """
     if len(inputs) == len(preprocessing) == 1:
         return preprocessing
-    by_name = {item.name: item for item in preprocessing}
-    unknown = sorted(by_name.keys() - {tensor.name for tensor in inputs})
+    # TensorFlow 1 calls the first result of a node `node:0`, as the manifest may, and TensorFlow Lite `node`.
+    by_name = {item.name.removesuffix(":0"): item for item in preprocessing}
+    unknown = sorted(by_name.keys() - {tensor.name.removesuffix(":0") for tensor in inputs})
     if unknown:
         raise GateError(
             ErrorCode.MODEL_SHAPE,
             f"the built model has no input called {', '.join(map(repr, unknown))}",
             hint=f"its inputs are {', '.join(repr(tensor.name) for tensor in inputs)}; name those in [[model.input]]",
         )
-    return tuple(by_name.get(tensor.name) for tensor in inputs)
+    return tuple(by_name.get(tensor.name.removesuffix(":0")) for tensor in inputs)
 
 
 def describe_tflite(model: TfliteModel, facts: ModelFacts) -> ModelDescription:

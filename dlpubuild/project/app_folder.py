@@ -32,7 +32,7 @@ _VERSION_CONTROL = frozenset(
 # Text files at the top that are read, not only packed. A manifest may be kept once per SoC: `manifest.json.artpec8`.
 _READ = ("manifest.json", "package.conf", "param.conf", "cgi.conf")
 _READ_AT_MOST_BYTES = 1 << 20
-_ELF_HEADER_BYTES = 20
+ELF_HEADER_BYTES = 20
 # e_machine of ELF, as an ACAP application's architecture is called.
 _MACHINES = {3: "x86", 40: "armv7hf", 62: "x86_64", 183: "aarch64"}
 
@@ -148,8 +148,12 @@ def _text(source: Path) -> bytes:
 
 def _machine(source: Path) -> str | None:
     with source.open("rb") as stream:
-        head = stream.read(_ELF_HEADER_BYTES)
-    if len(head) < _ELF_HEADER_BYTES or not head.startswith(b"\x7fELF"):
+        return elf_machine(stream.read(ELF_HEADER_BYTES))
+
+
+def elf_machine(head: bytes) -> str | None:
+    """Return what an ELF file that begins with `head` was built for, None where it is no ELF file."""
+    if len(head) < ELF_HEADER_BYTES or not head.startswith(b"\x7fELF"):
         return None
     # EI_DATA: 1 is little-endian, 2 is big-endian.
     number = int.from_bytes(head[18:20], "big" if head[5] == 2 else "little")  # noqa: PLR2004

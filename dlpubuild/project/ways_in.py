@@ -29,6 +29,8 @@ _TFLITE = "model.tflite"
 _INTEGER: Final = frozenset({"per-tensor", "per-channel", "int8"})
 _IO_TYPES: Final[tuple[IoType, ...]] = get_args(IoType)
 _FLOAT_FIRST = "give the float model it was made from"
+# Formats in which TensorFlow 1 left such models, and still reads them.
+_READ_BY_TF1: Final = frozenset({"frozen-graph", "saved-model"})
 _WORDS: Final[Mapping[str | None, str]] = {
     "float16": "has float16 weights and computes in float",
     "dynamic": "has integer weights and float activations (dynamic range)",
@@ -135,7 +137,7 @@ def _refused_training(model: ModelSource, target: Target) -> tuple[str, str] | N
     if target.toolchain == "tf1":
         return None
     ways = []
-    if model.format == "frozen-graph" and "tf1" in target.soc.allowed_toolchain:
+    if model.format in _READ_BY_TF1 and "tf1" in target.soc.allowed_toolchain:
         ways.append('set toolchain = "tf1", which converts it with the ranges it was trained with')
     ways.append("give the float model: its calibration data decides the scales")
     message = (

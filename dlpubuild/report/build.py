@@ -26,8 +26,9 @@ _OPERATORS_SHOWN = 4
 class TargetResult:
     """One target: its package, or why there is none.
 
-    `seconds` sums up its steps, shared ones included, whenever they ran; `ran` says whether any ran now. Neither
-    package nor error: a step that it needs was skipped because another failed.
+    `seconds` sums up its steps, shared ones included, whenever they ran; `ran` says whether any ran now, `steps` how
+    many there are: none where the project's model is packaged as it is. Neither package nor error: a step that it needs
+    was skipped because another failed.
     """
 
     soc: str
@@ -37,6 +38,7 @@ class TargetResult:
     io: str = ""
     seconds: float = 0.0
     ran: bool = False
+    steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def _row(target: TargetResult, paint: Paint, *, brief: bool) -> tuple[str, ...]:
         size_text(package.model_bytes),
         str(sum(package.operators.values())) if brief else _operators(package.operators),
         seconds_text(target.seconds),
-        paint.good("ran") if target.ran else paint.dim("cached"),
+        paint.good("ran") if target.ran else paint.dim("none" if target.steps == 0 else "cached"),
         _files(package, brief=brief),
     )
 

@@ -14,7 +14,7 @@ from dlpubuild.cas.digest import digest_bytes
 from dlpubuild.engine.bind import params_json
 from dlpubuild.engine.export import command_line, folder_name
 from dlpubuild.plan.model import FilesInput, MadeInput, ProjectModel
-from dlpubuild.report.text import Paint, columns
+from dlpubuild.report.text import Paint, columns, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +43,12 @@ def plan_table(plan: Plan, statuses: Statuses, *, colored: bool) -> str:
         for step in plan.steps
     ]
     header = [paint.strong(name) for name in ("step", "for", "toolchain", "needs", "status", "what it does")]
-    return columns(rows, header=header) + "\n"
+    table = columns(rows, header=header) + "\n" if rows else ""
+    return table + "".join(
+        f"{planned.target.name}: {printable(planned.result.file.name)} is packaged as it is\n"
+        for planned in plan.targets
+        if isinstance(planned.result, ProjectModel)
+    )
 
 
 def _state(state: str, paint: Paint) -> str:

@@ -26,13 +26,12 @@ _KEPT_LINES = 40
 _SHOWN_CHARACTERS = 500
 # What the SDK's script calls an architecture, and what is in the script's own name.
 _TARGETS = {"aarch64": ("aarch64", "cortexa53"), "armv7hf": ("arm", "cortexa9")}
-# What acap-build and make are known to say, and what to do about it.
+# What is in the last line where acap-build refuses, and what to do about it.
 _KNOWN = (
     (
         "no schema matching",
         "the SDK of this image is older than the manifest's schemaVersion: use a newer image or an older schema",
     ),
-    ("make: ***", "make failed: the lines before say why; build in the same image by hand to try"),
     ("license", "an application needs a file LICENSE"),
     ("manifest", "correct the application's manifest.json"),
 )
@@ -170,9 +169,10 @@ def _failure(exit_code, said):
 
 
 def _hint(said):
-    text = "\n".join(said).lower()
+    if any("make: ***" in line for line in said):
+        return "make failed: the lines before say why; build in the same image by hand to try"
     for words, hint in _KNOWN:
-        if words in text:
+        if said and words in said[-1].lower():
             return hint
     return "the log has all that it said"
 

@@ -36,6 +36,12 @@ def main(params):
             "the model was not trained quantization-aware: its graph has no FakeQuant nodes, hence no ranges",
             _QAT_HINT + '; or set toolchain = "tf2", which quantizes by calibration data',
         )
+    if params["integer"] and any(node.op == tf1_graph.PER_CHANNEL for node in model.graph_def.node):
+        raise stepio.StepError(
+            "model-format",
+            "the model was trained with ranges per channel; TensorFlow 1.15 knows one range per tensor only",
+            "train with tf.contrib.quantize, or with ranges per tensor",
+        )
     content = _convert(model if params["integer"] else model.without_ranges(), params)
     content = _named(content, model)
     result = read_tflite(content)
@@ -52,7 +58,7 @@ def _convert(model, params):
 
     declared = {each["name"]: each for each in params["inputs"]}
     with tf.Graph().as_default() as graph:
-        tf.import_graph_def(model.graph_def, name="")
+        _import_graph(tf, model.graph_def)
         inputs = [_tensor(graph, tensor, name, "input") for name, tensor in model.inputs]
         outputs = [_tensor(graph, tensor, name, "output") for name, tensor in model.outputs]
         for (name, _), tensor in zip(model.inputs, inputs):
@@ -75,10 +81,21 @@ def _convert(model, params):
             raise _fault(str(error)) from error
 
 
+def _import_graph(tf, graph_def):
+    try:
+        tf.import_graph_def(graph_def, name="")
+    except Exception as error:
+        raise stepio.StepError(
+            "model-unreadable",
+            "TensorFlow 1.15 cannot read the graph: {}".format(tf1_graph.shortened(str(error))),
+            'a graph of a newer TensorFlow is converted with toolchain = "tf2"; else freeze it again',
+        ) from error
+
+
 def _tensor(graph, tensor, name, side):
     try:
         return graph.get_tensor_by_name(tensor)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise stepio.StepError(
             "model-" + side, 'the graph has no {} "{}"'.format(side, name), "correct [[model.{}]] name".format(side)
         ) from error
@@ -166,7 +183,7 @@ def _named(content, model):
         wanted.append([tensors[array] for array in arrays])
     names = {}
     for pairs, indices in zip((model.inputs, model.outputs), wanted):
-        names.update({index: name[:-2] if name.endswith(":0") else name for (name, _), index in zip(pairs, indices)})
+        names.update({index: name for (name, _), index in zip(pairs, indices)})
     return with_names(read_tflite(with_order(result, *wanted)), names)
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Tuple
 import stepio
 
 SERVING = "serving_default"
-FAKE_QUANT = ("FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel")
+PER_CHANNEL = "FakeQuantWithMinMaxVarsPerChannel"
+FAKE_QUANT = ("FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", PER_CHANNEL)
 _SHOWN_REASON_CHARACTERS = 600
 _SHOWN_NAMES = 20
 _DAMAGED_HINT = "save the model again, and see that [model] source and format name what it is"
@@ -91,6 +92,12 @@ def _frozen_graph(path, inputs, outputs):
         _require(name, nodes, "input", placeholders)
     for name in outputs:
         _require(name, nodes, "output", _leaves(graph_def))
+    for name in _needed_placeholders(graph_def, inputs or placeholders, outputs):
+        raise stepio.StepError(
+            "model-input",
+            'the outputs also depend on the placeholder "{}"'.format(name),
+            "add a [[model.input]] for it",
+        )
     return FrozenModel(
         graph_def,
         tuple((name, _tensor_name(name)) for name in inputs or placeholders),
@@ -112,6 +119,22 @@ def _require(name, nodes, side, candidates):
         'the graph has no {} "{}"; it may be {}{}'.format(side, name, _some(candidates), near),
         "correct [[model.{}]] name".format(side),
     )
+
+
+def _needed_placeholders(graph_def, inputs, outputs):
+    """Return the placeholders on which outputs depend and that are no inputs."""
+    nodes = {node.name: node for node in graph_def.node}
+    seen = {name.partition(":")[0] for name in inputs}
+    pending = [name.partition(":")[0] for name in outputs]
+    needed = []
+    while pending:
+        name = pending.pop()
+        if name not in seen and name in nodes:
+            seen.add(name)
+            pending.extend(each.lstrip("^").partition(":")[0] for each in nodes[name].input)
+            if nodes[name].op == "Placeholder":
+                needed.append(name)
+    return sorted(needed)
 
 
 def _leaves(graph_def):

@@ -38,6 +38,7 @@ OPERATORS = {
     "SOFTMAX": 25,
     "CUSTOM": 32,
     "STRIDED_SLICE": 45,
+    "EXP": 47,
     "ARG_MAX": 56,
     "TRANSPOSE_CONV": 67,
     "LEAKY_RELU": 98,

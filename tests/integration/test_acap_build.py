@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import tarfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from docker.errors import APIError
 
 from dlpubuild.containers.connect import Connection
 from dlpubuild.containers.recipe import RECIPES, Settings, base_image
@@ -64,8 +68,20 @@ class Packer:
             return {entry.name: stream.read() if stream is not None else b"" for entry, stream in entries}
 
     def left(self) -> list[Any]:
+        """All containers of the tool's."""
         owner = (self.tool.cache / "owner").read_text().strip()
         return list(self.client.containers.list(all=True, filters={"label": f"{OWNER}={owner}"}, ignore_removed=True))
+
+    def is_packing(self) -> bool:
+        """Whether acap-build runs in one of them."""
+        if not (self.tool.cache / "owner").exists():
+            return False
+        for container in self.left():
+            # One that has just ended has no processes to list.
+            with suppress(APIError):
+                if "acap-build" in str(container.top()["Processes"]):
+                    return True
+        return False
 
 
 @pytest.fixture
@@ -234,6 +250,26 @@ def test_an_sdk_for_another_architecture_is_told(packer: Packer) -> None:
     assert "the SDK of this image builds for armv7hf, not for aarch64" in done.err
 
 
+def test_each_architecture_is_packed_by_its_own_sdk(packer: Packer) -> None:
+    images = [f'sdk-image.{name} = "{packer.image(name)}"' for name in ("aarch64", "armv7hf")]
+    packer.write(*images, app=False, socs=("fake", "old"))
+    target = packer.project / "templates" / "old" / "target.toml"
+    target.write_text(target.read_text().replace('"aarch64"', '"armv7hf"'))
+    done = packer.build("--json")
+    assert done.code == 0, done.err
+    assert [step["name"] for step in json.loads(done.out)["steps"]][-2:] == ["acap-build:fake", "acap-build:old"]
+    for name, architecture in ((MEASURING, "aarch64"), ("toy_Fake_old_1_0_0_armv7hf.eap", "armv7hf")):
+        manifest = json.loads(packer.members(name)["manifest.json"])
+        assert manifest["acapPackageConf"]["setup"]["architecture"] == architecture
+    # Without the one, the other is still built.
+    manifest_file = packer.project / "dlpu.toml"
+    manifest_file.write_text(manifest_file.read_text().replace(packer.image("armv7hf"), f"sha256:{'0' * 64}"))
+    shutil.rmtree(packer.project / "dist")
+    going = packer.build("--keep-going", "--json")
+    assert going.code == 7, going.err
+    assert [path.name for path in (packer.project / "dist").glob("*.eap")] == [MEASURING]
+
+
 def test_an_application_that_waits_for_a_network_has_none(packer: Packer) -> None:
     if shutil.which("make") is None:
         pytest.skip("make is not installed, so it cannot be put into the image")
@@ -244,6 +280,19 @@ def test_an_application_that_waits_for_a_network_has_none(packer: Packer) -> Non
     done = packer.build()
     assert done.code == 1, done.err
     assert "Network is unreachable" in done.err
+
+
+def test_an_interrupted_build_leaves_no_container(packer: Packer) -> None:
+    packer.write(f'sdk-image.aarch64 = "{packer.image(mode="hang")}"')
+    process = packer.tool.start("build", cwd=packer.project)
+    deadline = time.monotonic() + 60
+    while not packer.is_packing():
+        assert time.monotonic() < deadline, "never saw acap-build"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert packer.left() == []
 
 
 def test_it_is_locked_planned_and_pulled_like_any_image(packer: Packer) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,10 +32,9 @@ def sample_project(folder: Path, name: str) -> Path:
     return Path(shutil.copytree(ROOT / "examples" / name, folder, ignore=shutil.ignore_patterns("dist", ".dlpu")))
 
 
-def model_json(project: Path, soc: str) -> dict[str, object]:
+def model_json(project: Path, soc: str) -> Any:
     (path,) = project.glob(f"dist/*-{soc}/**/model.json")
-    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow
@@ -55,7 +54,7 @@ def test_the_onnx_example_becomes_three_packages_that_classify_digits(
     )
     assert measured.returncode == 0, measured.stdout + measured.stderr
     for soc in SOCS:
-        (given,) = model_json(project, soc)["inputs"]  # type: ignore[misc]
+        (given,) = model_json(project, soc)["inputs"]
         assert (given["name"], given["shape"]) == ("image", [1, 32, 32, 3])
 
 
@@ -94,10 +93,10 @@ def torch_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Where wheels lie on this machine already, no other index need be asked.
     known = [Path(each) for each in os.environ.get("PIP_FIND_LINKS", "").split() if Path(each).is_dir()]
     local = [each for each in known if any(each.glob(f"torch-{wanted[1]}-*.whl"))]
-    source = (
+    source: list[str | Path] = (
         ["--find-links", local[0]] if local else ["--index", PYTORCH_INDEX, "--index-strategy", "unsafe-best-match"]
     )
-    install = ["pip", "install", "--quiet", "--python", folder / "bin" / "python", "--require-hashes"]
+    install: list[str | Path] = ["pip", "install", "--quiet", "--python", folder / "bin" / "python", "--require-hashes"]
     done = subprocess.run(
         [uv, *install, "--requirement", PYTORCH / "requirements.txt", *source],
         env=environ,

@@ -14,6 +14,7 @@ import pytest
 
 from dlpubuild.tflite.facts import summarise
 from dlpubuild.tflite.read import read_model
+from tests.engine_fixtures import ENVIRON
 from tests.factories.edgetpu import put_compiler
 from tests.integration.conftest import ROOT, Tool, _environment
 from tests.integration.test_example import archives
@@ -75,7 +76,9 @@ def in_toolchain(tool: Tool, cwd: Path, *arguments: str | Path) -> str:
 def test_the_environment_is_prepared_listed_and_removed(tmp_path: Path, tf1_python: Path) -> None:
     assert tf1_python.is_file()
     cache = tmp_path / "cache"
-    tool = Tool(cache=cache, environ=_environment(cache), python=tf1_python)
+    # By what this machine's Python 3.7 is found.
+    named = {name: ENVIRON[name] for name in ("PYENV_ROOT", "DLPU_PYTHON37") if name in ENVIRON}
+    tool = Tool(cache=cache, environ={**_environment(cache), **named}, python=tf1_python)
     started_s = time.monotonic()
     prepared = tool.run("toolchain", "prepare", "tf1", "--print-python", cwd=tmp_path)
     assert prepared.code == 0, prepared.err

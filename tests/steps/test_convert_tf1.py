@@ -141,7 +141,7 @@ def test_inputs_and_outputs_come_in_the_declared_order(convert: Callable[..., St
     inputs = [{"name": "second", "std": [255.0]}, {"name": "first:0", "std": [127.5]}]
     run = convert("pair.pb", inputs=inputs, outputs=["product:0", "sum"])
     model = read_model(run.output("model.tflite"))
-    assert [each.name for each in (*model.inputs, *model.outputs)] == ["second", "first", "product", "sum"]
+    assert [each.name for each in (*model.inputs, *model.outputs)] == ["second", "first:0", "product:0", "sum"]
     assert [entry[2] for entry in scales(run)] == [0.003922, 0.007843, 0.003922, 0.007843]
 
 
@@ -201,9 +201,15 @@ def test_a_damaged_graph_is_told(convert: Callable[..., StepRun], models: Path, 
         ("float.pb", {"outputs": ["scores"]}, "model-format", "no FakeQuant nodes"),
         ("exp.pb", {"outputs": ["made"]}, "conversion", "no integer form of the operator Exp"),
         ("foreign.pb", {"outputs": ["made"], "integer": False}, "conversion", "no operator for: Lgamma"),
+        ("wide.pb", {"outputs": ["made"]}, "model-format", "ranges per channel"),
+        ("future.pb", {"outputs": ["scores"]}, "model-unreadable", "ReluOfTomorrow"),
+        ("broken.pb", {"outputs": ["scores"]}, "model-unreadable", "Unknown input node 'nothing'"),
+        ("pair.pb", {"inputs": [{"name": "first"}], "outputs": ["sum"]}, "model-input", 'placeholder "second"'),
         ("qat.pb", {"outputs": ["scoers"]}, "model-output", 'did you mean "scores"?'),
         ("qat.pb", {"outputs": ["scores:7"]}, "model-output", 'no output "scores:7"'),
         ("qat.pb", {"outputs": ["scores:x"]}, "model-output", 'no output "scores:x"'),
+        ("qat.pb", {"outputs": ["scores:99999999999999999999"]}, "model-output", "no output"),
+        ("qat.pb", {"inputs": [{"name": 'im age "é\n'}], "outputs": [":0"]}, "model-input", "no input"),
         ("qat.pb", {"outputs": []}, "model-output", "does not say which"),
         ("qat.pb", {"inputs": [{"name": "imgae"}], "outputs": ["scores"]}, "model-input", 'did you mean "image"?'),
         ("dynamic.pb", {"outputs": ["scores"]}, "model-shape", "[?, ?, ?, 3], which is not fixed"),

@@ -23,7 +23,7 @@ def run_cases(python: Path, script: str, folder: Path, cases: Mapping[str, Mappi
     jobs = []
     for name, case in cases.items():
         (folder / name).mkdir(parents=True)
-        params = {"inputs": [], "outputs": [], "optimization": "none"} | case
+        params = {"inputs": [], "outputs": [], "optimization": "none", **case}
         jobs.append({"folder": str(folder / name), "params": params})
     faults = run_inside(python, "run_cases.py", {"script": script, "cases": jobs}, folder)
     return dict(zip(cases, faults, strict=True))
@@ -45,14 +45,14 @@ def expected(tf2_python: Path, place: Path) -> dict[str, list[float]]:
 def built(tf2_python: Path, place: Path, expected: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
     """What an interpreter says of models that were imported in many ways."""
     assert expected
-    graphs = {
+    graphs: dict[str, dict[str, Any]] = {
         "graph": {"model": str(place / "float.pb")},
         "part": {"model": str(place / "float.pb"), "inputs": [{"name": "hidden"}], "outputs": ["logits"]},
         "two": {"model": str(place / "float.pb"), "outputs": ["scores:0", "logits"]},
         "rank": {"model": str(place / "norank.pb"), "inputs": [{"name": "image", "shape": [1, 4]}]},
         "branch": {"model": str(place / "branches.pb"), "outputs": ["scores"]},
     }
-    tflites = {
+    tflites: dict[str, dict[str, Any]] = {
         "anysize": {"model": str(place / "anysize.tflite"), "inputs": ANYSIZE, "outputs": ["probs", "box"]},
         "one": {"model": str(place / "anysize.tflite"), "inputs": ANYSIZE, "outputs": ["probs"]},
         "static": {"model": str(place / "static.tflite")},
@@ -140,7 +140,7 @@ def test_what_cannot_be_imported_is_told(
     assert expected
     (place / "text.bin").write_text("no model")
     (place / "short.tflite").write_bytes((place / "static.tflite").read_bytes()[:500])
-    cases = {
+    every: dict[str, dict[str, tuple[str, dict[str, Any], str]]] = {
         "import_frozen_graph": {
             "aware": ("aware.pb", {}, "model-format"),
             "rank": ("norank.pb", {}, "model-shape"),
@@ -162,7 +162,8 @@ def test_what_cannot_be_imported_is_told(
             "no output": ("static.tflite", {"outputs": ["Identify"]}, "model-output"),
             "no input": ("static.tflite", {"inputs": [{"name": "imago"}]}, "model-input"),
         },
-    }[script]
+    }
+    cases = every[script]
     jobs = {name: {"model": str(place / model), **params} for name, (model, params, _) in cases.items()}
     faults = run_cases(tf2_python, script, place / f"{script}-faults", jobs)
     assert {name: fault and fault["code"] for name, fault in faults.items()} == {

@@ -129,6 +129,9 @@ def _own_application(request: EapRequest, app: AppFolder) -> tuple[Application |
         manifest = with_deep_learning_processor(manifest)
         note = f"{app.name}/{name} does not ask for the DLPU: resources.deepLearningProcessor is added"
         found.append(Finding(ErrorCode.MISSING_KEY, note, is_note=True))
+    if request.sdk is not None and app.text(PACKAGE_CONF) is not None:
+        note = f"{app.name}/{PACKAGE_CONF} is not used: acap-build makes its own from {name}"
+        found.append(Finding(ErrorCode.CONFLICT, note, is_note=True))
     kept, conf_found = _kept_conf(app, manifest)
     found += conf_found
     members = tuple(

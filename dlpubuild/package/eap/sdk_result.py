@@ -25,6 +25,7 @@ from dlpubuild.package.eap.stamp import EAP_WRITER_VERSION, eap_of_key
 from dlpubuild.package.eap.write import place_eap
 from dlpubuild.package.model_json import LABELS
 from dlpubuild.package.readme import LICENSE
+from dlpubuild.project.app_folder import ELF_HEADER_BYTES, elf_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -145,6 +146,10 @@ def _other_files(request: EapRequest, path: Path) -> Iterator[str]:
             stream = archive.extractfile(member) if member.isfile() else None
             if stream is None:
                 continue
+            machine = elf_machine(stream.read(ELF_HEADER_BYTES))
+            stream.seek(0)
+            if machine not in (None, package.soc.architecture):
+                yield f"the {name} in its .eap is built for {machine}, not for {package.soc.architecture}"
             if name == package.model_member and digest_stream(cast("BinaryIO", stream)) != package.model_digest:
                 yield f"the {name} in its .eap is not the one that was built"
             elif name == LABELS and labels is not None and stream.read(len(labels) + 1) != labels:
@@ -175,6 +180,6 @@ def _refused(soc: str, faults: Sequence[str]) -> StepFailedError:
     return StepFailedError(
         ErrorCode.ACAP_BUILD,
         f"{soc}: acap-build ended well, but {'; '.join(faults)}",
-        hint="look at the step's log, and at what the application's Makefile does to these files; or remove "
-        "[package.acap.sdk-image], and the tool packs the .eap itself",
+        hint="look at the step's log, and at what the application's Makefile does: it has to compile with $(CC), and "
+        "to leave model and labels alone; or remove [package.acap.sdk-image], and the tool packs the .eap itself",
     )

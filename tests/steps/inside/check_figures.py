@@ -1,5 +1,7 @@
 """Hold arrays against each other as the steps do; print the fault for each case, or null."""
 
+# mypy: ignore-errors
+
 import json
 import sys
 

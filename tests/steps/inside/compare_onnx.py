@@ -4,6 +4,8 @@ In: `[{"onnx": path, "tflite": path, "moved": [inputs that are NHWC in the .tfli
 largest relative difference by output name, its own words and not those of the steps.
 """
 
+# mypy: ignore-errors
+
 import json
 import sys
 import warnings

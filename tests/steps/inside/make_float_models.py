@@ -6,6 +6,8 @@ lstm.tflite      a [1, 6, 4] -> y [1, 3]
 integer.tflite   image.tflite, quantized, its inputs and outputs too
 """
 
+# mypy: ignore-errors
+
 import sys
 from pathlib import Path
 

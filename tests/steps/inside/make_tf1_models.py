@@ -7,6 +7,8 @@ pair.pb        inputs `first`, `second` [1,2]; outputs `sum`, `product` [1,2], q
 split.pb       input `values` [1,4]; outputs `parts`, `parts:1` [1,2], float
 dynamic.pb     an input of unknown height and width; batch.pb: a batch of 4
 exp.pb         quantization-aware, with an operator that has no integer form; foreign.pb: with none at all
+    wide.pb        quantization-aware with a range per channel
+    future.pb      with an operator that TensorFlow 1.15 does not know; broken.pb: with an input that is not there
 saved/ qat/    SavedModels: input `image`, output `probabilities`, on nodes of other names; float and aware
 unserved/      a SavedModel with another signature
 model.h5       a Keras model, input `image`, output `probabilities`
@@ -71,6 +73,30 @@ def foreign():
     tf.identity(tf.math.lgamma(x), name="made")
 
 
+def wide():
+    image = v1.placeholder(tf.float32, [1, 8, 8, 3], name="image")
+    weights = tf.constant(np.linspace(-1, 1, 54, dtype=np.float32).reshape(3, 3, 3, 2))
+    ranges = tf.constant([-1.0, -0.5]), tf.constant([1.0, 0.5])
+    weights = tf.quantization.fake_quant_with_min_max_vars_per_channel(weights, *ranges)
+    x = tf.nn.relu(tf.nn.conv2d(image, weights, strides=2, padding="SAME"))
+    tf.quantization.fake_quant_with_min_max_args(x, 0.0, 6.0, name="made")
+
+
+def write_changed(path, change):
+    graph = v1.GraphDef()
+    graph.ParseFromString(Path("qat.pb").read_bytes())
+    change(graph)
+    Path(path).write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def rename_operator(graph):
+    next(node for node in graph.node if node.op == "Relu").op = "ReluOfTomorrow"
+
+
+def cut_input(graph):
+    next(node for node in graph.node if node.op == "Relu").input[0] = "nothing"
+
+
 def write_saved(path, aware, key):
     with tf.Graph().as_default(), v1.Session() as session:
         image, scores = classifier([None, 8, 8, 3], aware, name="x_in", output="softmax", variables=True)
@@ -102,6 +128,9 @@ write_graph("batch.pb", lambda: classifier([4, 8, 8, 3]))
 write_graph("pair.pb", pair)
 write_graph("split.pb", split)
 write_graph("exp.pb", exp)
+write_graph("wide.pb", wide)
+write_changed("future.pb", rename_operator)
+write_changed("broken.pb", cut_input)
 write_graph("foreign.pb", foreign)
 write_saved("saved", False, "serving_default")
 write_saved("qat", True, "serving_default")

@@ -140,6 +140,54 @@ def test_inspect_shows_the_model_of_an_eap(empty: Tool) -> None:
     empty.run("build")
     told = json.loads(empty.run("inspect", empty.folder / "dist" / NAME, "--json").out)
     assert told["size_bytes"] == len(MODEL)
+    assert told["application"]["larod_devices"] == ["cpu-tflite"]
+    assert next(each["path"] for each in told["application"]["entries"]) == "toy"
+    page = empty.run("inspect", empty.folder / "dist" / NAME).out
+    assert re.search(r"^-rwxr-xr-x +\d+  1980-01-01 00:00:00  toy$", page, re.MULTILINE)
+    assert re.search(r"^larod device +cpu-tflite$", page, re.MULTILINE)
+    assert re.search(r"^CONV_2D +1$", page, re.MULTILINE)
+
+
+SDK = f'[package.acap]\nsdk-image.aarch64 = "sha256:{"0" * 64}"\n'
+
+
+def test_acap_build_needs_a_container_and_says_so_before_the_first_step(empty: Tool) -> None:
+    write(empty, ONLY + SDK)
+    done = empty.run("build")
+    assert done.code == ExitCode.USAGE
+    assert re.search(r"dlpu\.toml:\d+:\d+: acap-build runs in a container, and --executor local has none", done.err)
+    for executor in ("docker", "auto"):
+        done = empty.run("build", "--executor", executor)
+        assert done.code == ExitCode.ENGINE_MISSING
+        assert "/nowhere/docker.sock" in done.err
+    assert not eaps(empty)
+
+
+def test_what_acap_build_would_pack_is_checked_and_locked_without_an_engine(empty: Tool) -> None:
+    write(empty, ONLY + SDK)
+    done = empty.run("check")
+    assert done.code == 0, done.err
+    assert "in 3 steps" in done.out
+    assert empty.run("lock").code == 0
+    pins = json.loads((empty.folder / "dlpu.lock").read_text())["pins"]
+    assert pins["image.acap-sdk-aarch64.id"] == f"sha256:{'0' * 64}"
+    assert not [name for name in pins if name.startswith("toolchain.acap")]
+
+
+def test_a_package_conf_that_acap_build_replaces_is_noted(empty: Tool) -> None:
+    write(empty, (ONLY + SDK).replace("[package]\n", '[package]\napp = "app"\n'))
+    write_app(empty.folder / "app", {"package.conf": 'MENUNAME="x"\n'})
+    assert "app/package.conf is not used: acap-build makes its own" in empty.run("check").err
+
+
+def test_the_step_of_acap_build_can_be_laid_out_to_run_by_hand(empty: Tool, tmp_path: Path) -> None:
+    write(empty, ONLY + SDK)
+    done = empty.run("render", tmp_path / "steps")
+    assert done.code == 0, done.err
+    folder = tmp_path / "steps" / "acap-build-fake"
+    assert (folder / "in/app/toy").stat().st_mode & 0o111
+    assert json.loads((folder / "in/app/manifest.json").read_text())["acapPackageConf"]["setup"]["appName"] == "toy"
+    assert "cp ../finish/out/model.tflite in/app/model/model.tflite" in (folder / "run").read_text()
 
 
 def test_clean_takes_the_eap_and_nothing_else(empty: Tool) -> None:

@@ -79,6 +79,12 @@ def test_several_inputs_are_matched_by_name() -> None:
     assert preprocessing_by_input((left, right), (how,)) == (None, how)
 
 
+def test_the_first_result_of_a_node_may_be_named_with_its_number() -> None:
+    left, right = replace(IMAGE, name="left"), replace(IMAGE, name="right")
+    how = replace(RGB_0_TO_1, name="right:0")
+    assert preprocessing_by_input((left, right), (how,)) == (None, how)
+
+
 def test_preprocessing_of_an_input_that_does_not_exist_is_refused() -> None:
     tensors = (replace(IMAGE, name="left"), replace(IMAGE, name="right"))
     with pytest.raises(GateError) as caught:

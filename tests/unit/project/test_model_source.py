@@ -9,8 +9,9 @@ import pytest
 
 from dlpubuild.errors import ErrorCode
 from tests.doubles.memo import MemoryMemo
-from tests.factories.model_factory import classifier, hdf5, keras_archive, saved_model
+from tests.factories.model_factory import classifier, graph_def, hdf5, keras_archive, saved_model
 from tests.factories.small_projects import fault, line_of, problems, resolve, write_project
+from tests.factories.tflite_factory import encode, integer_model
 
 SAVED = {
     "sm/saved_model.pb": saved_model({"image": (-1, 8, 8, 3)}, {"y": (-1, 3)}),
@@ -127,4 +128,30 @@ def test_what_a_model_says_is_remembered_by_its_content(tmp_path: Path) -> None:
     (tmp_path / "sm").rename(tmp_path / "moved")
     again = resolve(write_project(tmp_path, source="moved"), memo=memo)
     assert again.signature == first.signature
+    assert len(memo.facts) == 1
+
+
+def test_what_is_remembered_of_a_frozen_graph_goes_by_the_names_that_are_declared(tmp_path: Path) -> None:
+    memo = MemoryMemo()
+    nodes = [("image", "Placeholder", []), ("hidden", "Relu", ["image"]), ("scores", "Softmax", ["hidden"])]
+    files = {"m.pb": graph_def(nodes, shapes={"image": (1, 8, 8, 3)})}
+
+    def outputs(model: str) -> list[str]:
+        manifest = write_project(tmp_path, source="m.pb", model=model, files=files)
+        return [each.name for each in resolve(manifest, memo=memo).signature.outputs]
+
+    assert outputs("") == ["scores"]
+    assert outputs('[[model.output]]\nname = "hidden"') == ["hidden"]
+    assert outputs("") == ["scores"]
+    assert len(memo.facts) == 2
+
+
+def test_a_ready_model_is_read_once(tmp_path: Path) -> None:
+    memo = MemoryMemo()
+    files = {"m.tflite": encode(integer_model(per_channel=True))}
+    manifest = write_project(tmp_path, source="m.tflite", files=files)
+    first = resolve(manifest, memo=memo)
+    assert (first.model.state, first.model.quantization) == ("integer", "per-channel")
+    again = resolve(manifest, memo=memo)
+    assert (again.model, again.signature) == (first.model, first.signature)
     assert len(memo.facts) == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dlpubuild.errors import ErrorCode
-from tests.factories.model_factory import classifier, hdf5
+from tests.factories.model_factory import classifier, graph_def, hdf5, saved_model
 from tests.factories.small_projects import CALIBRATION, fault, line_of, problems, resolve, write_project
 
 if TYPE_CHECKING:
@@ -60,6 +60,20 @@ def test_a_float_model_is_imported_by_tensorflow_1_and_quantized_by_2(tmp_path: 
     toml = CALIBRATION + f'[target.{soc}]\ntoolchain = "tf1"\n'
     project = resolve(write_project(tmp_path, toml, source="model.h5", files={"model.h5": hdf5(classifier())}))
     assert list(project.toolchains)[:2] == ["tf1", "tf2"]
+
+
+def test_a_float_model_needs_calibration_with_either_tensorflow(tmp_path: Path) -> None:
+    toml = '[target.artpec9]\ntoolchain = "tf1"\n'
+    manifest = write_project(tmp_path, toml, source="model.h5", files={"model.h5": hdf5(classifier())})
+    assert fault(manifest) == (ErrorCode.MISSING_KEY, "target.artpec9", line_of(manifest, "[target.artpec9]"))
+
+
+def test_a_quantization_aware_saved_model_needs_none(tmp_path: Path) -> None:
+    graph = graph_def([("image", "Placeholder", []), ("scores", "FakeQuantWithMinMaxVars", ["image"])])
+    signature = saved_model({"image": (-1, 8, 8, 3)}, {"scores": (-1, 3)}, graph=graph)
+    toml = '[target.artpec8]\ntoolchain = "tf1"\n'
+    project = resolve(write_project(tmp_path, toml, source="saved", files={"saved/saved_model.pb": signature}))
+    assert (project.model.state, project.calibration) == ("quantization-aware", None)
 
 
 @pytest.mark.parametrize("soc", ["artpec7", "artpec8", "artpec9"])

@@ -210,6 +210,15 @@ def test_a_frozen_one_goes_through_tensorflow_1(tmp_path: Path) -> None:
     assert 'toolchain = "tf1"' in problem.hint
 
 
+def test_a_saved_model_too_needs_no_calibration_data_then_and_a_float_one_does(tmp_path: Path) -> None:
+    def manifest(name: str, graph: bytes | None, keys: str) -> Path:
+        files = {"sm/saved_model.pb": saved_model({"x": (1, 8, 8, 3)}, {"y": (1, 3)}, graph=graph)}
+        return write_project(tmp_path / name, f"[target.artpec8]\n{keys}", source="sm", files=files)
+
+    assert resolve(manifest("aware", AWARE, 'toolchain = "tf1"\n')).calibration is None
+    assert told(manifest("float", None, "")) == [(ErrorCode.MISSING_KEY, "target.artpec8")]
+
+
 # frozen graphs
 
 

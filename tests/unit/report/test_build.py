@@ -50,6 +50,12 @@ def result(tmp_path: Path, *targets: TargetResult, state: State = State.RAN, **c
     return BuildResult(**{**settings, **changes})
 
 
+def test_a_target_without_steps_says_so(tmp_path: Path) -> None:
+    ready = replace(packaged("artpec8", written=False), steps=0)
+    (row,) = [line for line in build_text(result(tmp_path, ready), colored=False).splitlines() if "artpec8 " in line]
+    assert re.split(r"  +", row)[6] == "none"
+
+
 def test_the_table_says_what_was_built(tmp_path: Path) -> None:
     text = build_text(result(tmp_path, packaged("artpec8", operators=5)), colored=False)
     header, row, closing = text.splitlines()

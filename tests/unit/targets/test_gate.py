@@ -404,3 +404,36 @@ def test_the_gate_on_published_models(name: str, needs: ModelNeeds, expected: di
     found = [finding.rule.value for finding in gate_findings(shared_model(name), needs)]
 
     assert {rule: found.count(rule) for rule in sorted(set(found))} == expected
+
+
+# compiled models
+
+EDGETPU = replace(PER_CHANNEL, compiled_operator="edgetpu-custom-op")
+
+
+def test_a_compiled_model_may_have_the_operator_of_its_compiler_and_no_other() -> None:
+    compiled = custom_model("edgetpu-custom-op")
+    assert rules(compiled, EDGETPU) == []
+    assert rules(compiled, PER_CHANNEL) == ["custom-operator"]
+    assert "custom-operator" in rules(custom_model("TFLite_Detection_PostProcess"), EDGETPU)
+
+
+def test_what_was_not_compiled_is_no_compiled_model() -> None:
+    (finding,) = findings(integer_model(), EDGETPU)
+    assert (finding.rule, finding.subject) == (GateRule.CUSTOM_OPERATOR, "model")
+
+
+def test_types_sizes_and_batch_of_a_compiled_model_count() -> None:
+    assert rules(custom_model("edgetpu-custom-op"), replace(EDGETPU, input_type="uint8")) == ["input-type"]
+    assert "dynamic-shape" in rules(with_dynamic_batch(custom_model("edgetpu-custom-op")), EDGETPU)
+
+
+@pytest.mark.parametrize(
+    "name", ["deeplabv3_mnv2_dm05_pascal_quant", "movenet_single_pose_lightning_ptq", "mobilenet_v1_0.25_128_quant"]
+)
+def test_published_compiled_models_are_compiled_and_pass(name: str) -> None:
+    model = shared_model(f"{name}_edgetpu")
+    (output,) = model.outputs
+    needs = replace(EDGETPU, input_type="uint8", output_type="float32" if output.dtype == "float32" else "uint8")
+    assert gate_findings(model, needs) == ()
+    assert gate_findings(model, replace(needs, compiled_operator=None))

@@ -26,9 +26,12 @@ OWN = (
 
 def combinations(soc: Soc) -> list[Target]:
     """Return a target for every combination of options that an SoC allows."""
+    parsers: tuple[Any, ...] = soc.allowed_options.get("parser", ("auto",))
     return [
-        Target(soc=soc, quantization=quantization, io=io, toolchain=toolchain, activations="auto")
-        for quantization, io, toolchain in product(soc.allowed_quantization, soc.allowed_io, soc.allowed_toolchain)
+        Target(soc=soc, quantization=quantization, io=io, toolchain=toolchain, activations="auto", parser=parser)
+        for quantization, io, toolchain, parser in product(
+            soc.allowed_quantization, soc.allowed_io, soc.allowed_toolchain, parsers
+        )
     ]
 
 
@@ -47,13 +50,20 @@ def context(target: Target, kind: str = "images") -> dict[str, Any]:
             "io": target.io,
             "toolchain": target.toolchain,
             "activations": target.activations,
+            "coefficients": target.coefficients,
+            "input_format": target.input_format,
+            "parser": target.parser,
+            "timeout": target.timeout_s,
             "compiler": dict(target.compiler),
         },
         "model": {
             "format": "keras",
             "state": "float",
             "staged": "in/model.keras",
+            "as_is": False,
             "inputs": [{"name": "image"}],
+            "onnx_file": "",
+            "onnx_inputs": [],
             "outputs": ["y"],
         },
         "calibration": {"inputs": [{"name": "image", "color": "rgb", "resize": "stretch"}], "data": data},
@@ -65,7 +75,7 @@ def context(target: Target, kind: str = "images") -> dict[str, Any]:
 
 def test_every_soc_of_the_manifests_schema_is_there() -> None:
     assert set(SOCS) == set(MANIFEST_SCHEMA["properties"]["target"]["properties"])
-    assert BUILDABLE == ["artpec7", "artpec8", "artpec9", "cpu"]
+    assert BUILDABLE == ["artpec7", "artpec8", "artpec9", "cpu", "cv25", "cv75"]
 
 
 @pytest.mark.parametrize("name", sorted(SOCS))

@@ -170,6 +170,10 @@ def test_a_sound_package_is_put_in_its_place_and_known_again(tmp_path: Path) -> 
         ({"counter": None}, "its .eap lacks counter"),
         ({"manifest.json": b"{"}, "manifest.json cannot be read"),
         ({"manifest.json": b"{}"}, "is that of"),
+        (
+            {"counter": b"\x7fELF\x02\x01" + bytes(12) + b"\x3e\x00"},
+            "the counter in its .eap is built for x86_64, not for",
+        ),
         ({"../../etc/passwd": b""}, "names that leave the application: ../../etc/passwd"),
     ],
 )

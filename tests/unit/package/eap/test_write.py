@@ -23,6 +23,7 @@ from dlpubuild.package.eap.compressor import Gzip, find_gzip
 from dlpubuild.package.eap.stamp import current_eap, eap_key, stamped_eap
 from dlpubuild.package.eap.write import write_eap
 from dlpubuild.package.tar import TarFile, TarFolder, TarLink
+from tests.engine_fixtures import not_available
 from tests.unit.package.eap.requests import (
     EPOCH_S,
     ONE,
@@ -52,7 +53,7 @@ def gzip() -> Gzip:
     try:
         return find_gzip(os.environ.get("PATH"))
     except OutputError as error:
-        pytest.skip(error.message)
+        not_available(error.message)
 
 
 def stage(folder: Path, content: EapContent) -> Path:
@@ -76,7 +77,7 @@ def acap_build_tar(folder: Path, names: Sequence[str]) -> bytes:
     """Return what GNU tar and GNU gzip make of a staging folder when called as acap-build calls them."""
     tar = shutil.which("tar")
     if tar is None or b"GNU tar" not in subprocess.run([tar, "--version"], capture_output=True, check=True).stdout:
-        pytest.skip("GNU tar is not installed")
+        not_available("GNU tar is not installed")
     argv = [tar, "--exclude", "*~", "--file", "made.eap", "--format", "gnu", "--group", "0"]
     argv += ["--mtime", f"@{EPOCH_S}", "--owner", "0", "--sort", "name"]
     argv += ["--use-compress-program", "gzip --no-name -9", "--create", "--numeric-owner", "--exclude-vcs"]
