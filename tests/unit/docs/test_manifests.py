@@ -46,7 +46,7 @@ def _completed(part: str) -> str:
         part = part.replace("[project]\n", project)
     else:
         text += project
-    if "model" not in tables or "source" not in tables["model"]:
+    if "source" not in tables.get("model", {}):
         text += '[model]\nsource = "x.keras"\n'
     if "calibration" not in tables:
         text += '[calibration]\ndata = "x"\n'
