@@ -91,7 +91,9 @@ def pin_toolchains(
                 try:
                     pins[name] = pin_of(name)
                 except ToolchainError as error:
-                    error.location = error.location or project.manifest.locate(f"target.{target.name}")
+                    declared = any(each.name == name for each in project.manifest.toolchains)
+                    place = f"toolchain.{name}" if declared else f"target.{target.name}"
+                    error.location = error.location or project.manifest.locate(place)
                     refused[name] = error
             if name in refused:
                 missing.setdefault(target.name, refused[name])

@@ -13,6 +13,7 @@ from dlpubuild.errors import ErrorCode
 from dlpubuild.manifest.wording import did_you_mean, in_a_row, nearest_value
 from dlpubuild.project.app import resolve_app
 from dlpubuild.project.app_sdk import check_sdk
+from dlpubuild.project.byte_inputs import check_byte_inputs
 from dlpubuild.project.calibration import CalibrationRequest, resolve_calibration
 from dlpubuild.project.faults import Faults
 from dlpubuild.project.inputs import check_outputs, settle_inputs
@@ -68,6 +69,7 @@ def resolve_project(
     check_outputs(faults, signature)
     if resolved is not None:
         check_tf1(faults, resolved[0], inputs, targets)
+        check_byte_inputs(faults, resolved[0], inputs, targets)
     labels = _labels(faults, paths, signature)
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)

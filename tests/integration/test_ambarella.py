@@ -180,10 +180,10 @@ def test_a_fault_of_the_model_is_told_where_the_manifest_names_it(
     manifest = project / "dlpu.toml"
     manifest.write_text(manifest.read_text().replace("mean = [0, 0, 0]", "mean = [127.5, 127.5, 127.5]"))
     failed = own_tool.run("build", cwd=project, **{VARIABLE: str(toolchain)})
-    assert failed.code == 1
+    assert failed.code == 2
     assert ("cannot subtract" in failed.err, "dlpu.toml:" in failed.err) == (True, True)
     over = own_tool.run("render", project / "over", "--hand-over", cwd=project)
-    assert (over.code, "cannot subtract" in over.err) == (1, True)
+    assert (over.code, "cannot subtract" in over.err) == (2, True)
 
 
 @pytest.mark.parametrize(
