@@ -110,7 +110,7 @@ def test_the_command_that_reruns_a_step_names_manifest_and_targets(empty: Tool) 
 
 
 def test_keep_going_builds_what_can_be_built(empty: Tool) -> None:
-    manifest = write_project(empty.folder, socs=["fake", "two", "soon"])
+    write_project(empty.folder, socs=["fake", "two", "soon"])
     (empty.folder / "templates/fake/finish.py").write_text(FAILING)
     target = empty.folder / "templates/soon/target.toml"
     target.write_text('not-yet = "its compiler"\n' + target.read_text())

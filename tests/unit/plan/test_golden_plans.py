@@ -62,6 +62,8 @@ def test_there_is_a_case_for_every_soc_and_quantization() -> None:
         "cpu-float16",
         "cpu-int8",
         "cpu-none",
+        "cv25",
+        "cv75",
     ]
 
 
