@@ -37,6 +37,7 @@ def init(
     from dlpubuild.errors import ErrorCode, OutputError, UsageError  # noqa: PLC0415
     from dlpubuild.project.draft import draft_manifest  # noqa: PLC0415
     from dlpubuild.project.model_source import READABLE, model_format, peek_model  # noqa: PLC0415
+    from dlpubuild.project.ready_model import BIN_HEAD_BYTES, guess_bin_soc  # noqa: PLC0415
     from dlpubuild.project.signature import UnreadableModelError  # noqa: PLC0415
     from dlpubuild.project.ways_in import why_not  # noqa: PLC0415
 
@@ -72,6 +73,10 @@ def init(
         if target or socs[name].can_be_built
     }
     wanted = [name for name, reason in closed.items() if not reason]
+    if found == "compiled" and not target:
+        with model.open("rb") as stream:
+            likely = guess_bin_soc(stream.read(BIN_HEAD_BYTES))
+        wanted = [likely] if likely in wanted else wanted
     if not wanted or (target and len(wanted) < len(target)):
         name, reason = next((name, reason) for name, reason in closed.items() if reason)
         raise UsageError(ErrorCode.MODEL_FORMAT, f"{name} cannot be built from {model}: {reason}")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dlpubuild.cas.faults import input_faults
 from dlpubuild.package.target import hold_against_needs
 from dlpubuild.plan.model import ProjectModel
+from dlpubuild.project.ready_model import BIN_HEAD_BYTES, guess_bin_soc
 from dlpubuild.tflite.read import read_file
 from dlpubuild.tflite.runtime import edgetpu_readable
 
@@ -27,6 +29,8 @@ def check_ready_models(project: Project, plan: Plan) -> tuple[str, ...]:
         GateError: it is not what an SoC needs.
         ManifestError: the labels do not fit its outputs.
     """
+    if project.model.format == "compiled":
+        return _binary_notes(project)
     if project.model.format != "tflite":
         return ()
     notes = []
@@ -42,3 +46,16 @@ def check_ready_models(project: Project, plan: Plan) -> tuple[str, ...]:
                 for finding in edgetpu_readable(model)
             ]
     return tuple(notes)
+
+
+def _binary_notes(project: Project) -> tuple[str, ...]:
+    """A `.bin` for another SoC cannot be refused: too few such files are known to be sure."""
+    (file,) = project.model.files
+    with input_faults(file.path), file.path.open("rb") as stream:
+        likely = guess_bin_soc(stream.read(BIN_HEAD_BYTES))
+    return tuple(
+        f"{target.name}: {file.name} begins as a model compiled for {likely}; few such files are known, so see "
+        "for yourself"
+        for target in project.targets
+        if likely not in (None, target.name)
+    )

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dlpubuild.errors import ErrorCode, UsageError
+from dlpubuild.project.layout import channels_of, layout_of
 from dlpubuild.project.model import IMAGE_RANK
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def draft_manifest(
             ErrorCode.PATH_KIND, f"the path {os.fsencode(source)!r} is not UTF-8", hint="rename the model"
         ) from error
     signature = reading.signature
+    is_onnx = model.suffix.lower() == ".onnx"
     outside = source == ".." or source.startswith("../")
     lines = [
         "# What each key means: dlpu.toml.example in the documentation, or `dlpubuild schema`.",
@@ -76,7 +78,7 @@ def draft_manifest(
         "[model]",
         f"source = {_text(source)}",
         '# labels = "labels.txt"         # one label per line',
-        *[line for tensor in signature.inputs for line in _input(tensor)],
+        *[line for tensor in signature.inputs for line in _input(tensor, is_onnx=is_onnx)],
         *[line for tensor in signature.outputs for line in ("", "[[model.output]]", f"name = {_text(tensor.name)}")],
         *(_BINARY_TENSORS if reading.state == "compiled" and not signature.inputs else ()),
         "",
@@ -94,7 +96,7 @@ def _data(inputs: Sequence[KnownTensor]) -> str:
     return 'data = "data/calibration.npz"   # one array per input name, one row per sample'
 
 
-def _input(tensor: KnownTensor) -> list[str]:
+def _input(tensor: KnownTensor, *, is_onnx: bool) -> list[str]:
     lines = ["", "[[model.input]]", f"name = {_text(tensor.name)}"]
     if tensor.shape is None:
         return [*lines, "# shape = [1, 224, 224, 3]     # the model does not say"]
@@ -103,8 +105,9 @@ def _input(tensor: KnownTensor) -> list[str]:
     shape = tensor.usual_shape()
     note = "     # dynamic in the model: write the size you want" if tensor.is_dynamic else ""
     lines.append(f"shape = {list(shape)}{note}")
-    if len(shape) == IMAGE_RANK and shape[-1] in _COLOR_CHANNELS:
-        lines += _normalisation(shape[-1])
+    channels = channels_of(shape, layout_of(shape, None, is_onnx=is_onnx))
+    if channels is not None and channels in _COLOR_CHANNELS:
+        lines += _normalisation(channels)
     return lines
 
 

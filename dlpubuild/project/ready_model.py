@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dlpubuild.tflite.model import Tensor, TfliteModel
 
 _FAKE_QUANT = "FAKE_QUANT"
-_HEAD_BYTES = 16
+BIN_HEAD_BYTES = 16
 # One CV25 file and two CV75 files were looked at: what matches is likely one, what does not may be one too.
 _BIN_STARTS = (
     ("cv25", re.compile(rb"\x08\x00\x02\x02\x03\x00\x00\x00", re.DOTALL)),
@@ -80,7 +80,7 @@ def read_compiled_binary(path: Path) -> ModelReading:
         OSError: it cannot be read.
     """
     with path.open("rb") as stream:
-        head = stream.read(_HEAD_BYTES)
+        head = stream.read(BIN_HEAD_BYTES)
     if not head:
         raise UnreadableModelError("the file is empty")
     for pattern, name in _FOREIGN:

@@ -34,7 +34,8 @@ def check_tf1(faults: Faults, model: ModelSource, inputs: Sequence[ModelInput], 
         path = f"target.{target.name}"
         unread = _unread(model)
         if unread:
-            faults.add(ErrorCode.CONFLICT, f"{path}.toolchain", f"TensorFlow 1.15 does not read {unread}", _TF2)
+            what, hint = unread
+            faults.add(ErrorCode.CONFLICT, f"{path}.toolchain", f"TensorFlow 1.15 does not read {what}", hint)
         elif model.state == _AWARE:
             _check_io(faults, path, target)
         elif target.is_integer and target.weight_scheme == "per-tensor":
@@ -50,11 +51,18 @@ def check_tf1(faults: Faults, model: ModelSource, inputs: Sequence[ModelInput], 
         _check_normalisation(faults, inputs)
 
 
-def _unread(model: ModelSource) -> str:
+def _unread(model: ModelSource) -> tuple[str, str] | None:
+    """Return what it cannot read, and what to do; None where it may."""
     if model.format == "onnx":
-        return "ONNX models"
+        return "ONNX models", _TF2
+    if model.format == "keras" and model.state == _AWARE:
+        what = "Keras models with layers for quantization-aware training, which came with TensorFlow 2"
+        return (
+            what,
+            "give the float model and calibration data; or train with tf.contrib.quantize, and freeze the graph",
+        )
     # .h5 is staged under its own name whatever the file is called.
-    return "the .keras format, which came with TensorFlow 2.12" if model.staged.endswith(".keras") else ""
+    return ("the .keras format, which came with TensorFlow 2.12", _TF2) if model.staged.endswith(".keras") else None
 
 
 def _check_io(faults: Faults, path: str, target: Target) -> None:

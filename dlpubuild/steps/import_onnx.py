@@ -10,6 +10,7 @@ here but the weights where `optimization` asks for it.
 import contextlib
 import copy
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -58,9 +59,7 @@ def main(params):
     references = [onnx_check.run_onnx(running, values) for values in samples]
     del running
 
-    with import_model.conversion():
-        traced = _to_tensorflow(model, ordered, chosen, moved, samples[0])
-        content = _to_tflite(traced, ordered, chosen, "none")
+    traced, content = _converted(model, ordered, chosen, moved, samples[0])
     lite_samples = [
         {name: onnx_check.to_nhwc(value) if name in moved else value for name, value in values.items()}
         for values in samples
@@ -141,7 +140,27 @@ def _serialized(model):
         ) from error
 
 
-def _to_tensorflow(model, ordered, chosen, moved, sample):
+def _converted(model, ordered, chosen, moved, sample):
+    """Return the model as a concrete function of TensorFlow, and the float `.tflite` made of it.
+
+    TensorFlow Lite has no Erf: its converter makes a Gelu of it where it sees one. Where it does not, Erf is computed
+    from other operators.
+    """
+
+    def attempt(stand_ins):
+        with import_model.conversion():
+            traced = _to_tensorflow(model, ordered, chosen, moved, sample, stand_ins)
+            return traced, _to_tflite(traced, ordered, chosen, "none")
+
+    try:
+        return attempt([])
+    except stepio.StepError as error:
+        if not re.search(r"no operator for: (.*, )?Erf\b", str(error)):
+            raise
+    return attempt(["erf"])
+
+
+def _to_tensorflow(model, ordered, chosen, moved, sample, stand_ins):
     """Return the model as a concrete function of TensorFlow, inputs and outputs in the given order."""
     import numpy as np
     import onnx
@@ -170,7 +189,7 @@ def _to_tensorflow(model, ordered, chosen, moved, sample):
             np.save(os.path.join(folder, names[name] + ".npy"), value)
             data.append([names[name], names[name] + ".npy"])
         with _working_in(folder):
-            keras_model = _onnx2tf(data, [names[name] for name in ordered if name not in moved])
+            keras_model = _onnx2tf(data, [names[name] for name in ordered if name not in moved], stand_ins)
     if len(keras_model.outputs) != len(chosen):
         raise stepio.StepError(
             "conversion",
@@ -204,7 +223,7 @@ def _simplify(path):
         print("onnxsim ended with {}; going on with the model as it is".format(done.returncode), file=sys.stderr)
 
 
-def _onnx2tf(data, kept):
+def _onnx2tf(data, kept, stand_ins):
     """Run onnx2tf on the model in the current folder; return a Keras model."""
     # What it says goes where what TensorFlow says goes: to the log. Standard output is for events.
     with contextlib.redirect_stdout(sys.stderr):
@@ -217,6 +236,7 @@ def _onnx2tf(data, kept):
                 not_use_onnxsim=True,
                 custom_input_op_name_np_data_path=data,
                 keep_shape_absolutely_input_names=kept or None,
+                replace_to_pseudo_operators=stand_ins or None,
                 disable_model_save=True,
                 verbosity="info",
             )

@@ -14,6 +14,7 @@ import stepio
 SERVING = "serving_default"
 PER_CHANNEL = "FakeQuantWithMinMaxVarsPerChannel"
 FAKE_QUANT = ("FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", PER_CHANNEL)
+_NO_OUTPUTS = frozenset({"Placeholder", "PlaceholderWithDefault", "NoOp", "Assert", "Const", "SaveV2", "RestoreV2"})
 _SHOWN_REASON_CHARACTERS = 600
 _SHOWN_NAMES = 20
 _DAMAGED_HINT = "save the model again, and see that [model] source and format name what it is"
@@ -82,11 +83,10 @@ def _frozen_graph(path, inputs, outputs):
     if not nodes:
         raise stepio.StepError("model-unreadable", "the frozen graph is empty", _DAMAGED_HINT)
     placeholders = [name for name, operator in nodes.items() if operator == "Placeholder"]
+    outputs = outputs or _leaves(graph_def)
     if not outputs:
         raise stepio.StepError(
-            "model-output",
-            "a frozen graph does not say which of its {} nodes are outputs".format(len(nodes)),
-            "name them: [[model.output]] name; candidates are {}".format(_some(_leaves(graph_def))),
+            "model-output", "the frozen graph does not say its outputs", "name them: [[model.output]] name"
         )
     for name in inputs or placeholders:
         _require(name, nodes, "input", placeholders)
@@ -138,9 +138,9 @@ def _needed_placeholders(graph_def, inputs, outputs):
 
 
 def _leaves(graph_def):
-    """Return the nodes whose results no other node takes."""
+    """Return the nodes whose results no other node takes, as they are the outputs where nobody names any."""
     taken = {name.lstrip("^").partition(":")[0] for node in graph_def.node for name in node.input}
-    return [node.name for node in graph_def.node if node.name not in taken and node.op not in ("Placeholder", "NoOp")]
+    return [node.name for node in graph_def.node if node.name not in taken and node.op not in _NO_OUTPUTS]
 
 
 def _some(names):

@@ -35,7 +35,7 @@ _MANAGERS = (
 
 def python_variable(version: str) -> str:
     """Return the variable by which a user names the interpreter of `version`: DLPU_PYTHON37 for 3.7."""
-    return "DLPU_PYTHON" + version.replace(".", "")
+    return f"DLPU_PYTHON{version.replace('.', '')}"
 
 
 def find_python(version: str, *, uv: str, variables: Mapping[str, str]) -> str | None:

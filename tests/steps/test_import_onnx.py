@@ -50,6 +50,7 @@ CASES: dict[str, dict[str, Any]] = {
     "dynamic range": params("image.onnx", inputs=[IMAGE], optimization="dynamic"),
     "half": params("half.onnx", inputs=[IMAGE]),
     "deep": params("deep.onnx"),
+    "erf": params("erf.onnx"),
     "open size": params("dynamic.onnx"),
     "batch": params("twice.onnx"),
     "unknown input": params("image.onnx", inputs=[{"name": "imag"}]),
@@ -182,6 +183,11 @@ def test_a_model_in_half_precision_becomes_float32(cases: dict[str, Case]) -> No
 
 def test_three_hundred_layers_are_no_problem(cases: dict[str, Case]) -> None:
     assert cases["deep"].description["metrics"]["operators"] >= 600
+
+
+def test_an_operator_that_tensorflow_lite_lacks_is_computed_from_others(cases: dict[str, Case]) -> None:
+    (figure,) = cases["erf"].description["metrics"]["check"]
+    assert figure["relative"] < 1e-5
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -103,6 +103,9 @@ nodes = [
 ]
 save("int8.onnx", helper.make_graph(nodes, "g", [value("x", [1, 8])], [value("y", [1, 8])], [scale, zero]))
 
+node = helper.make_node("Erf", ["x"], ["y"])
+save("erf.onnx", helper.make_graph([node], "g", [value("x", [1, 8])], [value("y", [1, 8])]))
+
 half = onnx.ModelProto()
 half.CopyFrom(image)
 for each in half.graph.initializer:

@@ -146,6 +146,34 @@ def test_init_for_an_soc_that_cannot_start_from_the_model_says_why(empty: Tool) 
     assert not (empty.folder / "dlpu.toml").exists()
 
 
+def test_init_of_a_bin_asks_for_the_soc_it_is_likely_for_and_another_is_noted(empty: Tool) -> None:
+    write(empty.folder, {"net.bin": CV25, "other.bin": bytes(64)})
+    assert empty.run("init", "net.bin").code == 0
+    document = tomllib.loads((empty.folder / "dlpu.toml").read_text(encoding="utf-8"))
+    assert list(document["target"]) == ["cv25"]
+    assert {"name", "shape"} == set(document["model"]["input"][0]) == set(document["model"]["output"][0])
+    checked = empty.run("check")
+    assert (checked.code, "cv25" in checked.err) == (0, False), checked.err
+    assert empty.run("init", "net.bin", "-t", "cv75", "--force").code == 0
+    checked = empty.run("check")
+    assert (checked.code, "compiled for cv25" in checked.err) == (0, True), checked.err
+    assert empty.run("init", "other.bin", "--force").code == 0
+    document = tomllib.loads((empty.folder / "dlpu.toml").read_text(encoding="utf-8"))
+    assert set(document["target"]) == {"cv25", "cv75"}
+
+
+def test_a_bin_is_packaged_with_the_tensors_that_the_manifest_declares(empty: Tool) -> None:
+    write(empty.folder, {"net.bin": CV25})
+    assert empty.run("init", "net.bin").code == 0
+    done = empty.run("build")
+    assert done.code == 0, done.err
+    folder = empty.folder / "dist/net-0.1.0-cv25"
+    assert (folder / "model/model.bin").read_bytes() == CV25
+    described = json.loads((folder / "model.json").read_text())
+    assert (described["toolchain"], described["compiler"]) == (None, None)
+    assert [each["shape"] for each in described["inputs"] + described["outputs"]] == [[1, 3, 224, 224], [1, 1000]]
+
+
 # check and build
 
 

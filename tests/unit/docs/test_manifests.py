@@ -46,7 +46,8 @@ def _completed(part: str) -> str:
         part = part.replace("[project]\n", project)
     else:
         text += project
-    text += '[model]\nsource = "x.keras"\n'
+    if "source" not in tables.get("model", {}):
+        text += '[model]\nsource = "x.keras"\n'
     if "calibration" not in tables:
         text += '[calibration]\ndata = "x"\n'
     return text + part + ("" if "target" in tables else "[target.artpec8]\n")

@@ -58,6 +58,22 @@ def test_the_draft_for_any_shape_is_a_manifest(shape: tuple[int, ...] | None, wr
     assert tuple(each.soc for each in manifest.targets) == SOCS
 
 
+@pytest.mark.parametrize(
+    ("shape", "written", "color"),
+    [
+        ((1, 3, 32, 24), (1, 3, 32, 24), "rgb"),
+        ((-1, 1, 28, 28), (1, 1, 28, 28), "gray"),
+        ((-1, 3, -1, -1), (1, 3, 224, 224), "rgb"),
+        ((1, 32, 24, 1), (1, 32, 24, 1), "gray"),
+    ],
+)
+def test_an_onnx_model_is_drafted_as_the_file_has_it(
+    shape: tuple[int, ...], written: tuple[int, ...], color: str
+) -> None:
+    (given,) = drafted(with_input(shape), FOLDER / "m.onnx").model.inputs
+    assert (given.shape, given.color) == (written, color)
+
+
 def test_one_channel_is_drafted_gray() -> None:
     assert drafted(with_input((-1, 28, 28, 1))).model.inputs[0].color == "gray"
     assert drafted(with_input((-1, 28, 28, 3))).model.inputs[0].color == "rgb"

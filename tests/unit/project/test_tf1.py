@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dlpubuild.errors import ErrorCode
-from tests.factories.model_factory import classifier, graph_def, hdf5, saved_model
+from tests.factories.model_factory import classifier, graph_def, hdf5, keras_archive, saved_model
 from tests.factories.small_projects import CALIBRATION, fault, line_of, problems, resolve, write_project
 
 if TYPE_CHECKING:
@@ -55,17 +55,27 @@ def test_the_keras_format_is_not_read_by_tensorflow_1(tmp_path: Path) -> None:
     assert fault(manifest) == (ErrorCode.CONFLICT, "target.cpu.toolchain", line_of(manifest, "toolchain ="))
 
 
+def test_keras_layers_for_quantization_aware_training_are_not_read_by_tensorflow_1(tmp_path: Path) -> None:
+    config = classifier() | {"build_config": {"class_name": "QuantizeWrapperV2"}}
+    toml = CALIBRATION + '[target.artpec8]\ntoolchain = "tf1"\n'
+    problem = only(write_project(tmp_path, toml, files={"model.keras": keras_archive(config)}))
+    assert (problem.code, problem.path) == (ErrorCode.CONFLICT, "target.artpec8.toolchain")
+    assert "freeze the graph" in problem.hint
+
+
+def test_tensorflow_2_names_the_way_out_for_a_quantization_aware_saved_model(tmp_path: Path) -> None:
+    graph = graph_def([("image", "Placeholder", []), ("scores", "FakeQuantWithMinMaxVars", ["image"])])
+    signature = saved_model({"image": (-1, 8, 8, 3)}, {"scores": (-1, 3)}, graph=graph)
+    toml = CALIBRATION + "[target.artpec8]\n"
+    problem = only(write_project(tmp_path, toml, source="saved", files={"saved/saved_model.pb": signature}))
+    assert 'set toolchain = "tf1"' in problem.hint
+
+
 @pytest.mark.parametrize("soc", ["artpec7", "artpec9"])
 def test_a_float_model_is_imported_by_tensorflow_1_and_quantized_by_2(tmp_path: Path, soc: str) -> None:
     toml = CALIBRATION + f'[target.{soc}]\ntoolchain = "tf1"\n'
     project = resolve(write_project(tmp_path, toml, source="model.h5", files={"model.h5": hdf5(classifier())}))
     assert list(project.toolchains)[:2] == ["tf1", "tf2"]
-
-
-def test_a_float_model_needs_calibration_with_either_tensorflow(tmp_path: Path) -> None:
-    toml = '[target.artpec9]\ntoolchain = "tf1"\n'
-    manifest = write_project(tmp_path, toml, source="model.h5", files={"model.h5": hdf5(classifier())})
-    assert fault(manifest) == (ErrorCode.MISSING_KEY, "target.artpec9", line_of(manifest, "[target.artpec9]"))
 
 
 def test_a_quantization_aware_saved_model_needs_none(tmp_path: Path) -> None:
