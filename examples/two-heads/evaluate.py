@@ -4,7 +4,7 @@
 
 Runs in any Python that has TensorFlow and Pillow, for instance the one that `dlpubuild toolchain prepare tf2
 --print-python` names. Exits with 1 where an output of a model is below --min. A model that was compiled for the Edge
-TPU runs on nothing else: for ARTPEC-7 give it `model/model_uncompiled.tflite`.
+TPU runs on nothing else: in a package for ARTPEC-7 the one that it was compiled from is measured.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def main() -> int:
     warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
     pixels, present = held_out()
     low = False
-    for path in arguments.models:
+    for given in arguments.models:
+        uncompiled = given.with_name("model_uncompiled.tflite")
+        path = uncompiled if uncompiled.exists() else given
         shares = ((scores(path, pixels) > 0.5) == present).mean(axis=0)
         low = low or shares.min() < arguments.min
         told = "  ".join(f"{head} {share:.4f}" for head, share in zip(HEADS, shares, strict=True))
