@@ -13,7 +13,7 @@ from dlpubuild.errors import ErrorCode, ToolchainError
 from dlpubuild.toolchains.pins import folder_variable, with_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dlpubuild.commands.wiring import Host
     from dlpubuild.manifest.model import Manifest
@@ -46,6 +46,24 @@ def brought_folder(host: Host, manifest: Manifest | None, name: str) -> Path | N
             hint=f"write all of it: {folder.absolute()}",
         )
     return folder
+
+
+def is_nowhere(host: Host, manifest: Manifest, name: str) -> bool:
+    """Return whether only the user can bring toolchain `name`, and nothing says where it is."""
+    has_image = any(each.name == name and each.image is not None for each in manifest.toolchains)
+    return is_brought(name) and not has_image and brought_folder(host, manifest, name) is None
+
+
+def looked_at(host: Host, manifest: Manifest, pin_of: Callable[[str], ToolchainPin]) -> Callable[[str], ToolchainPin]:
+    """Return what pins a toolchain where a project is only looked at: one that is nowhere is no fault then."""
+    from dlpubuild.commands.wiring import declared_pins  # noqa: PLC0415 - imports this module's users
+
+    declared = declared_pins(host, manifest)
+
+    def pin(name: str) -> ToolchainPin:
+        return declared(name) if is_nowhere(host, manifest, name) else pin_of(name)
+
+    return pin
 
 
 def with_brought(host: Host, manifest: Manifest | None, pin: ToolchainPin) -> ToolchainPin:

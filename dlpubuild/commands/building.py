@@ -405,7 +405,7 @@ def _target_result(
     return TargetResult(
         soc=planned.target.name,
         package=package,
-        io=planned.target.io,
+        io=package.io,
         seconds=sum(outcome.seconds for outcome in own),
         ran=any(outcome.state is State.RAN for outcome in own),
         steps=len(own),

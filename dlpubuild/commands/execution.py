@@ -155,15 +155,15 @@ def _local(host: Host, told: str, manifest: Manifest) -> Execution:
 def _auto(host: Host, manifest: Manifest, toolchains: Sequence[str]) -> Execution:
     if not toolchains:
         return _local(host, "none is needed", manifest)
-    from dlpubuild.commands.brought import brought_folder, is_brought  # noqa: PLC0415
+    from dlpubuild.commands.brought import is_nowhere  # noqa: PLC0415
 
     needs_engine = not own_images(manifest).keys().isdisjoint(toolchains)
     try:
         connection = connect_engine(host)
         execution = _docker(host, manifest, toolchains, connection, must_be_there=True)
         for name in toolchains:
-            # One that the user has nowhere is missing here and there.
-            if not is_brought(name) or brought_folder(host, manifest, name) is not None:
+            # That is missing here and there.
+            if not is_nowhere(host, manifest, name):
                 execution.pin_of(name)
         about = _ask_about(connection)
     except (EngineMissingError, ToolchainError) as error:

@@ -54,6 +54,7 @@ def plan(
       dlpubuild plan --format dot | dot -Tsvg > plan.svg
       dlpubuild plan --format shell > by-hand.sh
     """  # noqa: D301 - click wants the character itself
+    from dlpubuild.commands.brought import looked_at  # noqa: PLC0415
     from dlpubuild.commands.execution import choose_execution  # noqa: PLC0415
     from dlpubuild.engine.status import plan_status  # noqa: PLC0415
     from dlpubuild.report.plan import FORMATS, plan_table  # noqa: PLC0415
@@ -65,7 +66,8 @@ def plan(
         selected = select_targets(read, socs, target)
         project = load_project(memo, read, socs, selected)
         execution = choose_execution(host, executor, read, names_of(toolchains_of(project, memo)))
-        planned = plan_project(pinned(project, memo, execution.pin_of), memo, epoch_s=host.epoch_s)
+        project = pinned(project, memo, looked_at(host, read, execution.pin_of))
+        planned = plan_project(project, memo, epoch_s=host.epoch_s)
     statuses = plan_status(planned, open_store(host))
     if output_format is PlanFormat.TABLE:
         sys.stdout.write(plan_table(planned, statuses, colored=host.colors_on(sys.stdout)))

@@ -65,7 +65,8 @@ _FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
 class PackagedTarget:
     """The packages of one target and what is in them.
 
-    `quantization` and `operators` are read from the model's file, before it was compiled. `package` is the bundle,
+    `io` is the type of inputs and outputs, both where they differ. `quantization` and `operators` are read from the
+    model's file, before it was compiled. `package` is the bundle,
     `eap` the application; each is None where the manifest asks for none. `written` is False where all lay there
     already. `notes` are what a person should know of the model, a sentence each; `check` is what
     was measured of an integer model.
@@ -76,6 +77,7 @@ class PackagedTarget:
     eap: WrittenEap | None = None
     written: bool
     model_bytes: int
+    io: str
     quantization: str
     operators: Mapping[str, int]
     notes: tuple[str, ...] = ()
@@ -143,6 +145,7 @@ def package_target(
         eap=eap,
         written=is_new or is_eap_new,
         model_bytes=built.model.size_bytes,
+        io=_io_told(target, binary),
         quantization=told["quantization"],
         operators=told["operators"],
         notes=(*(check_notes(check) if check else ()), *(mapping_notes(report) if report else ()), *packing),
@@ -214,6 +217,13 @@ def _told(read: _Reader, memo: Memo) -> dict[str, Any]:
         memo.remember("model-told-1", key, known)
     told: dict[str, Any] = json.loads(known)
     return told
+
+
+def _io_told(target: Target, binary: ModelDescription | None) -> str:
+    sides: tuple[str, str] = (target.io, target.output_io or target.io)
+    if binary is not None and binary.inputs and binary.outputs:
+        sides = (binary.inputs[0].dtype, binary.outputs[0].dtype)
+    return "/".join(dict.fromkeys(sides))
 
 
 def _told_of_binary(model: ModelDescription) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def packaged(soc: str, *, written: bool = True, operators: int = 2) -> TargetRes
         package=package,
         written=written,
         model_bytes=3 << 20,
+        io="uint8",
         quantization="per-tensor",
         operators={f"OP_{number}": number for number in range(1, operators + 1)},
     )
