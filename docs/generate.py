@@ -82,10 +82,8 @@ The manifest is meant to outlive versions of the tool, so it has keys for what i
 
 | key | what this version does |
 |---|---|
-| `[target.<soc>]` of an SoC marked "not yet" below | refused: exit code 2 |
-| `model.format`, `model.source`: a frozen graph, ONNX, `.tflite` | refused: exit code 2 |
 | `[verify]` | read and checked; `check` and `build` print a note that accuracy is not measured |
-| `toolchain.<name>.path` but for `edgetpu` and `ambarella` | refused where a target uses it: exit code 2; else read and checked |
+| `toolchain.<name>.path` but for `edgetpu` and `ambarella` | refused where a target uses it: exit code 2 |
 """
 
 _CLI_OPENING = """\

@@ -142,10 +142,11 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
             observe=observe,
         )
         targets, outcomes = work.run(request, interrupts)
+    asked = [section.soc for section in manifest.targets]
     return BuildResult(
         plan=plan,
         outcomes=outcomes,
-        targets=(*refused, *without_toolchain, *targets),
+        targets=tuple(sorted((*refused, *without_toolchain, *targets), key=lambda each: asked.index(each.soc))),
         command=_command(request),
         seconds=time.monotonic() - started_s,
         until_step=request.step,
