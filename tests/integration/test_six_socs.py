@@ -9,6 +9,7 @@ import hashlib
 import json
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +36,13 @@ AMBARELLA = ("cv25", "cv75")
 
 
 @pytest.fixture
-def tool(tool: Tool) -> Tool:
-    """The tool with the toolchain that writes ONNX prepared beside TensorFlow."""
+def tool(tool: Tool, shared_toolchains: Path) -> Tool:
+    """The tool with what writes ONNX prepared beside TensorFlow, and a folder of its own for the tools of a project."""
     done = tool.run("toolchain", "prepare", "onnx", cwd=tool.cache)
     if done.code != 0:
         not_available(f"the onnx toolchain cannot be prepared: {done.err.strip()}")
-    return tool
+    (tool.cache / "toolchains").unlink()
+    return replace(tool, environ={**tool.environ, "DLPU_TOOLCHAINS": str(shared_toolchains)})
 
 
 @pytest.fixture
