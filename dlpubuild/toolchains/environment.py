@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -49,13 +50,18 @@ class Environment:
 def environment_folder(pin: ToolchainPin, root: Path) -> Path:
     """Return where the environment of `pin` lies below the cache folder `root`, whether or not it exists.
 
-    The name holds the lock's digest and the Python version: another lock is another folder.
+    The name holds the lock's digest and the Python version: another lock is another folder. A folder of the user's, to
+    which an environment links, is in the name as well.
     """
     return root / "toolchains" / _folder_name(pin)
 
 
 def _folder_name(pin: ToolchainPin) -> str:
-    return f"{pin.name}-py{pin.python}-{pin.lock_sha256[:16]}"
+    name = f"{pin.name}-py{pin.python}-{pin.lock_sha256[:16]}"
+    if pin.folder is None:
+        return name
+    # Equal trees at two places are two environments: one build must not turn the link that another one uses.
+    return f"{name}-{hashlib.sha256(os.fsencode(pin.folder)).hexdigest()[:8]}"
 
 
 def find_environment(pin: ToolchainPin, root: Path, *, ready: Path | None = None) -> Environment | None:

@@ -11,6 +11,7 @@ import pytest
 
 from dlpubuild.errors import ErrorCode, ToolchainError
 from dlpubuild.toolchains.brought import tree_sha256
+from dlpubuild.toolchains.environment import environment_folder
 from dlpubuild.toolchains.pins import ImagePin, folder_pin, folder_variable, image_pin, load_pin, with_folder
 from tests.factories.ambarella import put_toolchain
 
@@ -104,3 +105,11 @@ def test_only_what_is_not_public_is_brought() -> None:
     assert folder_variable("ambarella") == "DLPU_AMBARELLA_TOOLCHAIN"
     assert folder_variable("tf2") == folder_variable("no such") == ""
     assert load_pin("ambarella", machine="x86_64", system="linux").lock_sha256 == ""
+
+
+def test_equal_trees_at_two_places_have_environments_of_their_own(tree: Path, tmp_path: Path) -> None:
+    shutil.copytree(tree, tmp_path / "other")
+    plain = load_pin("ambarella", machine="x86_64", system="linux")
+    pins = [with_folder(plain, folder, hashes_of) for folder in (tree, tmp_path / "other")]
+    assert pins[0].platform == pins[1].platform
+    assert environment_folder(pins[0], tmp_path) != environment_folder(pins[1], tmp_path)
