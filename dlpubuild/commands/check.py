@@ -18,6 +18,7 @@ from dlpubuild.commands.wiring import (
     select_targets,
 )
 from dlpubuild.errors import DlpuError, Location, ManifestError, Problem
+from dlpubuild.manifest.wording import counted
 
 
 def check(
@@ -65,7 +66,7 @@ def check(
     for note in notes:
         sys.stderr.write(f"note: {note}\n")
     names = ", ".join(each.name for each in project.targets)
-    sys.stdout.write(f"{manifest}: nothing is wrong; it builds {names} in {len(plan.steps)} steps\n")
+    sys.stdout.write(f"{manifest}: nothing is wrong; it builds {names} in {counted(len(plan.steps), 'step')}\n")
 
 
 def _print_json(error: DlpuError) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -217,6 +218,13 @@ def _simplify(path):
     In a process of its own: beside TensorFlow the one of ONNX Runtime that is in onnxsim crashes (seen with 0.4.36).
     """
     done = subprocess.run([sys.executable, "-c", _SIMPLIFY, path], stdout=sys.stderr, check=False)
+    if done.returncode == -signal.SIGKILL:
+        # Going on would make another model where there is less memory.
+        raise stepio.StepError(
+            "step-memory",
+            "onnxsim was killed while it simplified the ONNX model, most probably for want of memory",
+            "give steps more memory: --memory, or memory under [limits]",
+        )
     if done.returncode == 0:
         os.replace(path + ".simplified", path)
     else:
