@@ -9,6 +9,7 @@ result is the same for any number of processes (a test compares the bytes).
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ import stepio
 _CALIBRATOR_MODULE = "tensorflow/lite/python/optimize/_pywrap_tensorflow_lite_calibration_wrapper.so"
 # Below this a further process costs more than it saves: it loads TensorFlow's libraries and the model anew.
 _MIN_SAMPLES_PER_WORKER = 8
+_CRASHES = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGFPE)
 _MAX_WORKERS = 8
 # Each process holds the model about three times and its activations; keep them all within a gigabyte or two.
 _MODEL_BYTES_FOR_ALL_WORKERS = 256 << 20
@@ -45,6 +47,8 @@ def main(params, workers=None):
     if workers is None:
         workers = _worker_count(graph, len(content), params["data"], count)
     work = {"model": params["model"], "inputs": inputs, "data": params["data"]}
+    # TensorFlow Lite's calibrator crashes on some (seen with 2.19.1: fused LSTMs, loops): that is to end another process.
+    work["apart"] = _has_state_or_branches(graph)
     work["probed"] = probe.positions(count, stepio.describe_tensors(schema, model))
     parts = _calibrate(work, workers)
     calibrated = _merged(schema, [part["calibrated"] for part in parts])
@@ -64,7 +68,10 @@ def _calibrate(work, workers):
     """Return what `_calibrate_slice` returns for each of `workers` slices, or raise for samples that cannot be used."""
     count = samples.sample_count(work["data"])
     progress = stepio.Progress(count, "images" if work["data"]["kind"] == "images" else "samples")
-    parts = _in_processes(work, workers, progress) if workers > 1 else [_calibrate_slice(work, 0, 1, progress.advance)]
+    if workers > 1 or work["apart"]:
+        parts = _in_processes(work, workers, progress)
+    else:
+        parts = [_calibrate_slice(work, 0, 1, progress.advance)]
     faults = sorted(fault for part in parts for fault in part["faults"])
     if faults:
         raise samples.sample_faults(faults, count, work["data"])
@@ -73,16 +80,20 @@ def _calibrate(work, workers):
 
 def _worker_count(graph, model_bytes, data, count):
     """Return how many processes to share the samples out to: one where their order or the memory may matter."""
-    first = graph.Subgraphs(0)
-    stateful = any(first.Tensors(index).IsVariable() for index in range(first.TensorsLength()))
     # With control flow a process may never see a branch; merging expects the same tensors from each.
-    if stateful or graph.SubgraphsLength() > 1:
+    if _has_state_or_branches(graph):
         return 1
     limits = [len(os.sched_getaffinity(0)), _MAX_WORKERS, count // _MIN_SAMPLES_PER_WORKER]
     limits.append(_MODEL_BYTES_FOR_ALL_WORKERS // max(model_bytes, 1))
     if data["kind"] == "npz":
         limits.append(_ARCHIVE_BYTES_FOR_ALL_WORKERS // max(os.path.getsize(data["file"]), 1))
     return max(1, min(limits))
+
+
+def _has_state_or_branches(graph):
+    first = graph.Subgraphs(0)
+    stateful = any(first.Tensors(index).IsVariable() for index in range(first.TensorsLength()))
+    return stateful or graph.SubgraphsLength() > 1
 
 
 def _calibrate_slice(work, first, step, advance):
@@ -238,7 +249,15 @@ class _Worker:
         self._reader.join()
         if "error" in self._last:
             raise stepio.StepError(**self._last["error"])
-        if self._process.wait() != 0 or "faults" not in self._last:
+        if self._process.wait() in _CRASHES:
+            raise stepio.StepError(
+                "conversion",
+                "TensorFlow Lite crashed ({}) while it calibrated the model".format(
+                    signal.Signals(-self._process.returncode).name
+                ),
+                "recurrent layers are the usual cause: give them unroll=True, and save the model again",
+            )
+        if self._process.returncode != 0 or "faults" not in self._last:
             raise RuntimeError("a calibration process ended with code {}".format(self._process.returncode))
         part = dict(self._last)
         if not part["faults"]:

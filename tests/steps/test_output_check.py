@@ -148,6 +148,23 @@ def test_variables_are_reset_between_samples(tf2_python: Path, floats: dict[str,
     assert run_inside(tf2_python, "run_twice.py", job, tmp_path) == [[True, False], [True, False]]
 
 
+def test_where_tensorflow_lite_crashes_on_a_recurrent_layer_it_is_told(
+    step: Callable[..., StepRun], floats: dict[str, Path], made: Path
+) -> None:
+    params = {
+        "model": "in/model.tflite",
+        "inputs": [],
+        "data": {"kind": "npz", "file": "in/data.npz", "indices": list(range(COUNT))},
+    }
+    inputs = {"in/model.tflite": floats["lstm.keras"], "in/data.npz": made / "series.npz"}
+    run = step("lstm", "calibrate.py", params, inputs)
+    assert run.exit_code == 1
+    assert run.error["code"] == "conversion"
+    assert "crashed (SIGSEGV)" in run.error["message"]
+    assert "unroll=True" in run.error["hint"]
+    assert "Traceback" not in run.log
+
+
 def test_indices_as_inputs_are_fed_as_they_are(quantize: Callable[..., StepRun]) -> None:
     found = check(quantize("lookup", per_channel=True))
     assert found["failures"] == {}
