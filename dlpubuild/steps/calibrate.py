@@ -47,7 +47,7 @@ def main(params, workers=None):
     if workers is None:
         workers = _worker_count(graph, len(content), params["data"], count)
     work = {"model": params["model"], "inputs": inputs, "data": params["data"]}
-    # TensorFlow Lite's calibrator crashes on some (seen with 2.19.1: fused LSTMs, loops): that is to end another process.
+    # TensorFlow Lite's calibrator crashes on some (2.19.1: fused LSTMs, loops): that shall end another process.
     work["apart"] = _has_state_or_branches(graph)
     work["probed"] = probe.positions(count, stepio.describe_tensors(schema, model))
     parts = _calibrate(work, workers)
