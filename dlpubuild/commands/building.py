@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
-from dlpubuild.cas.faults import BlobMissingError, input_faults
+from dlpubuild.cas.faults import BlobMissingError
 from dlpubuild.commands.execution import (
     EngineParts,
     choose_execution,
     opened_engine,
     wanted_limits,
 )
+from dlpubuild.commands.made import built_model, keep_own_model
+from dlpubuild.commands.selecting import buildable_targets, plan_until, with_toolchains
 from dlpubuild.commands.wiring import (
     DEFAULT_MANIFEST,
     load_project,
@@ -27,16 +29,13 @@ from dlpubuild.commands.wiring import (
     plan_project,
     read_manifest,
     read_socs,
-    select_targets,
     toolchains_of,
 )
-from dlpubuild.engine.bind import STEP_RECORD, output_digest
 from dlpubuild.engine.events import Notice
 from dlpubuild.engine.scheduler import State, merged
-from dlpubuild.errors import DlpuError, ErrorCode, NothingSelectedError, OutputError, StoreError, UsageError
-from dlpubuild.package.compiled import BuiltModel
+from dlpubuild.errors import DlpuError, ErrorCode, OutputError, StoreError
 from dlpubuild.package.target import check_packages, package_target
-from dlpubuild.plan.model import OutputOf, Plan, ProjectModel
+from dlpubuild.plan.model import Plan
 from dlpubuild.project.resolve import notes_on
 from dlpubuild.report.build import BuildResult, TargetResult
 from dlpubuild.report.console import watching
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from dlpubuild.cas.digest import Digest
     from dlpubuild.cas.memo import Memo
     from dlpubuild.cas.store import Store
     from dlpubuild.commands.execution import Execution, LimitOptions
@@ -58,7 +56,6 @@ if TYPE_CHECKING:
     from dlpubuild.package.target import PackagedTarget
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.model import Project
-    from dlpubuild.targets.model import Soc
 
 # Where the manifest names what a step found at fault.
 _FAULT_PLACES = {
@@ -102,11 +99,11 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     limits = _Limits(epoch_s=host.epoch_s, budget_bytes=host.budget_bytes)
     manifest = read_manifest(request.manifest, memo)
     socs = read_socs(manifest, memo)
-    selected, refused = _selection(manifest, socs, request)
+    selected, refused = buildable_targets(manifest, socs, request.targets, keep_going=request.keep_going)
     loaded = load_project(memo, manifest, socs, selected)
     toolchains = toolchains_of(loaded, memo)
     execution = choose_execution(host, request.executor, manifest, names_of(toolchains))
-    project, without_toolchain = _pinned(loaded, toolchains, execution, keep_going=request.keep_going)
+    project, without_toolchain = with_toolchains(loaded, toolchains, execution, keep_going=request.keep_going)
     if request.locked:
         _require_locked(manifest, project, whole=not request.targets)
     notes = (*notes_on(project), *check_packages(project, socs, epoch_s=limits.epoch_s))
@@ -153,18 +150,6 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     )
 
 
-def _pinned(
-    loaded: Project, toolchains: Mapping[str, Sequence[str]], execution: Execution, *, keep_going: bool
-) -> tuple[Project, tuple[TargetResult, ...]]:
-    """Pin the toolchains; with keep-going targets that lack one are set aside, while there are others."""
-    from dlpubuild.plan.toolchains import pin_toolchains  # noqa: PLC0415 - see `_collect`
-
-    found = pin_toolchains(loaded, toolchains, execution.pin_of)
-    if found.missing and not (keep_going and found.project.targets):
-        raise next(iter(found.missing.values()))
-    return found.project, tuple(TargetResult(soc=name, error=error) for name, error in found.missing.items())
-
-
 def _require_locked(manifest: Manifest, project: Project, *, whole: bool) -> None:
     from dlpubuild.project.lock import (  # noqa: PLC0415 - see `_collect`
         LOCK_NAME,
@@ -195,48 +180,6 @@ def _command(request: BuildRequest) -> tuple[str, ...]:
     """The command line that asks for the same build; names of steps depend on manifest and targets."""
     manifest = () if request.manifest == DEFAULT_MANIFEST else ("--manifest", str(request.manifest))
     return ("dlpubuild", "build", *manifest, *(word for soc in request.targets for word in ("--target", soc)))
-
-
-def _selection(
-    manifest: Manifest, socs: Mapping[str, Soc], request: BuildRequest
-) -> tuple[tuple[str, ...], tuple[TargetResult, ...]]:
-    """The targets to build; with keep-going those that this version cannot build are set aside, not fatal."""
-    selected = select_targets(manifest, socs, request.targets)
-    if not request.keep_going:
-        return selected, ()
-    refused = tuple(
-        TargetResult(
-            soc=name,
-            error=UsageError(
-                ErrorCode.TARGET_UNAVAILABLE,
-                f"{socs[name].title} cannot be built by this version: it lacks {socs[name].not_yet}",
-                location=manifest.locate(f"target.{name}"),
-            ),
-        )
-        for name in selected
-        if name in socs and not socs[name].can_be_built
-    )
-    names = {each.soc for each in refused}
-    left = tuple(name for name in selected if name not in names)
-    if not left:
-        raise NothingSelectedError(ErrorCode.NOTHING_SELECTED, "none of the selected targets can be built yet")
-    return left, refused
-
-
-def plan_until(plan: Plan, name: str) -> Plan:
-    """Return the part of `plan` that the step called `name` needs, itself included.
-
-    Raises:
-        UsageError: there is no such step.
-    """
-    steps = {step.name: step for step in plan.steps}
-    if name not in steps:
-        raise UsageError(ErrorCode.USAGE, f'--step: there is no step "{name}"; steps: {", ".join(steps)}')
-    wanted = {steps[name].key}
-    for step in reversed(plan.steps):
-        if step.key in wanted:
-            wanted.update(step.needs)
-    return Plan(steps=tuple(step for step in plan.steps if step.key in wanted), targets=())
 
 
 def _require_writable(out_dir: Path) -> None:
@@ -327,7 +270,7 @@ class _Work:
             self.observe(Notice(text=f"note: old results could not be removed: {error.message}"))
 
     def _package_all(self, engine: Engine, outcomes: Mapping[str, StepOutcome]) -> tuple[TargetResult, ...]:
-        _keep_own_model(self.plan, engine.store)
+        keep_own_model(self.plan, engine.store)
         results: list[TargetResult] = []
         for planned in self.plan.targets:
             if not engine.keep_going and any(result.error is not None for result in results):
@@ -346,7 +289,7 @@ class _Work:
             package = package_target(
                 self.project,
                 planned,
-                _built(planned, outcomes),
+                built_model(planned, outcomes),
                 store=engine.store,
                 memo=self.memo,
                 out_dir=self.out_dir,
@@ -356,46 +299,6 @@ class _Work:
         except DlpuError as error:
             return TargetResult(soc=name, error=error)
         return _target_result(planned, package, outcomes)
-
-
-def _built(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> BuiltModel:
-    """Return what the steps of a target left, all of which succeeded."""
-
-    def digest(made: OutputOf | ProjectModel) -> Digest:
-        if isinstance(made, ProjectModel):
-            return made.file.digest
-        result = outcomes[made.step].result
-        if result is None:
-            raise AssertionError("a target whose steps all succeeded has a result")
-        return output_digest(result, made.path)
-
-    model, compiled = digest(planned.result), planned.compiled
-    if planned.binary is not None:
-        return BuiltModel(model=model, binary_record=digest(OutputOf(step=planned.binary.step, path=STEP_RECORD)))
-    checked = None if planned.checked is None else digest(OutputOf(step=planned.checked, path=STEP_RECORD))
-    built = BuiltModel(
-        model=model,
-        checked=checked,
-        application=None if planned.application is None else digest(planned.application),
-    )
-    if compiled is None:
-        return built
-    record = digest(OutputOf(step=compiled.step, path=STEP_RECORD))
-    return replace(built, source=digest(compiled.source), record=record)
-
-
-def _keep_own_model(plan: Plan, store: Store) -> None:
-    """Put a model that is packaged as the project brings it where packages are made from."""
-    for planned in plan.targets:
-        made = (planned.result, planned.compiled.source if planned.compiled else planned.result)
-        for each in made:
-            if isinstance(each, ProjectModel) and not store.contains(each.file.digest):
-                with input_faults(each.file.path):
-                    stored = store.put_file(each.file.path)
-                if stored != each.file.digest:
-                    raise DlpuError(
-                        ErrorCode.INPUT_CHANGED, f"{each.file.name} changed while it was read", hint="build again"
-                    )
 
 
 def _target_result(

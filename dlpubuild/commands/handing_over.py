@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlpubuild.commands.brought import is_brought
-from dlpubuild.commands.building import plan_until
 from dlpubuild.commands.execution import (
     EngineParts,
     LimitOptions,
@@ -24,6 +23,7 @@ from dlpubuild.commands.execution import (
     opened_engine,
     wanted_limits,
 )
+from dlpubuild.commands.selecting import plan_until
 from dlpubuild.commands.wiring import (
     declared_pins,
     load_project,

@@ -45,7 +45,7 @@ def render(
       dlpubuild render /tmp/for-cv25 --hand-over --target cv25
       PYTHON=$(dlpubuild toolchain prepare tf2 --print-python) /tmp/steps/import/run
     """  # noqa: D301 - click wants the character itself
-    from dlpubuild.commands.building import plan_until  # noqa: PLC0415
+    from dlpubuild.commands.selecting import plan_until  # noqa: PLC0415
     from dlpubuild.engine.export import export_steps  # noqa: PLC0415
     from dlpubuild.engine.status import plan_status  # noqa: PLC0415
 
