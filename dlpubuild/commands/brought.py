@@ -13,7 +13,7 @@ from dlpubuild.errors import ErrorCode, ToolchainError
 from dlpubuild.toolchains.pins import folder_variable, with_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dlpubuild.commands.wiring import Host
     from dlpubuild.manifest.model import Manifest
@@ -64,6 +64,20 @@ def looked_at(host: Host, manifest: Manifest, pin_of: Callable[[str], ToolchainP
         return declared(name) if is_nowhere(host, manifest, name) else pin_of(name)
 
     return pin
+
+
+def notes_on_missing(host: Host, manifest: Manifest, toolchains: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return a sentence for each toolchain that is nowhere; `toolchains` has those of each target."""
+    needed: dict[str, list[str]] = {}
+    for target, names in toolchains.items():
+        for name in names:
+            if is_nowhere(host, manifest, name):
+                needed.setdefault(name, []).append(target)
+    return tuple(
+        f"{', '.join(targets)}: toolchain {name} is not here, so a build ends with exit code 7; "
+        f"name its folder in {folder_variable(name)} or with path under [toolchain.{name}]"
+        for name, targets in needed.items()
+    )
 
 
 def with_brought(host: Host, manifest: Manifest | None, pin: ToolchainPin) -> ToolchainPin:

@@ -16,6 +16,7 @@ from dlpubuild.commands.wiring import (
     read_manifest,
     read_socs,
     select_targets,
+    toolchains_of,
 )
 from dlpubuild.errors import DlpuError, Location, ManifestError, Problem
 from dlpubuild.manifest.wording import counted
@@ -41,6 +42,7 @@ def check(
     \b
     Exit codes: 0 nothing is wrong, 2 there are faults, 3 nothing selected, 5 a ready model is not what an SoC needs.
     """  # noqa: D301 - click wants the character itself
+    from dlpubuild.commands.brought import notes_on_missing  # noqa: PLC0415
     from dlpubuild.package.ready import check_ready_models  # noqa: PLC0415
     from dlpubuild.package.target import check_packages  # noqa: PLC0415
     from dlpubuild.project.resolve import notes_on  # noqa: PLC0415
@@ -52,7 +54,8 @@ def check(
             socs = read_socs(read, memo)
             loaded = load_project(memo, read, socs, select_targets(read, socs, target), every_image=True)
             project = pinned(loaded, memo, declared_pins(host, read))
-            found = check_packages(project, socs, epoch_s=host.epoch_s)
+            found = notes_on_missing(host, read, toolchains_of(loaded, memo))
+            found += check_packages(project, socs, epoch_s=host.epoch_s)
             plan = plan_project(project, memo, epoch_s=host.epoch_s)
             found += check_ready_models(project, plan)
         except DlpuError as error:

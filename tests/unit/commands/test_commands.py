@@ -17,6 +17,7 @@ import pytest
 
 from dlpubuild.errors import ExitCode
 from dlpubuild.toolchains.pins import toolchain_names
+from tests.factories import small_projects
 from tests.factories.fake_project import CONVERT, keras_archive, png, write_project
 
 if TYPE_CHECKING:
@@ -52,6 +53,21 @@ def test_check_tells_every_fault_with_its_place(tool: Tool) -> None:
     assert told["ok"] is False
     assert [problem["path"] for problem in told["problems"]] == ["project.version", "project.colour"]
     assert all(problem["line"] for problem in told["problems"])
+
+
+def test_a_toolchain_that_is_nowhere_is_told_and_keeps_nobody_from_looking(empty: Tool) -> None:
+    toml = '[calibration]\ndata = "data"\n[target.cv25]\n[target.cpu]\n'
+    small_projects.write_project(
+        empty.folder, toml, model='[[model.input]]\nname = "image"\nstd = [255.0, 255.0, 255.0]\n'
+    )
+    done = empty.run("check")
+    assert done.code == 0, done.err
+    assert "note: cv25: toolchain ambarella is not here, so a build ends with exit code 7" in done.err
+    assert "toolchain ambarella" not in empty.run("check", "--target", "cpu").err
+    planned = empty.run("plan", "--executor", "local")
+    assert planned.code == 0, planned.err
+    assert "compile with the Ambarella toolchain" in planned.out
+    assert empty.run("build", "--executor", "local").code == ExitCode.TOOLCHAIN_MISSING
 
 
 def test_check_as_json_says_that_nothing_is_wrong(tool: Tool) -> None:
