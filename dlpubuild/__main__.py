@@ -6,7 +6,11 @@ Imports almost nothing before it is ready for Ctrl-C, which may come while the r
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+
+# As `typing` has it, whose import takes longer than all else here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:
