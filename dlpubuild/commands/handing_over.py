@@ -81,14 +81,15 @@ def hand_over_work(host: Host, memo: Memo, request: HandOverRequest, interrupts:
     manifest = read_manifest(request.manifest, memo)
     socs = read_socs(manifest, memo)
     loaded = load_project(memo, manifest, socs, select_targets(manifest, socs, request.targets))
-    names = [name for name in names_of(toolchains_of(loaded, memo)) if not is_brought(name)]
+    toolchains = toolchains_of(loaded, memo)
+    names = [name for name in names_of(toolchains) if not is_brought(name)]
     execution = choose_execution(host, request.executor, manifest, names)
     declared = declared_pins(host, manifest)
 
     def pin_of(name: str) -> ToolchainPin:
         return declared(name) if is_brought(name) else execution.pin_of(name)
 
-    project = pinned(loaded, memo, pin_of)
+    project = pinned(loaded, toolchains, pin_of)
     plan = plan_project(project, memo, epoch_s=host.epoch_s)
     if request.step is not None:
         plan = plan_until(plan, request.step)

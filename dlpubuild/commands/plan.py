@@ -65,8 +65,9 @@ def plan(
         socs = read_socs(read, memo)
         selected = select_targets(read, socs, target)
         project = load_project(memo, read, socs, selected)
-        execution = choose_execution(host, executor, read, names_of(toolchains_of(project, memo)))
-        project = pinned(project, memo, looked_at(host, read, execution.pin_of))
+        toolchains = toolchains_of(project, memo)
+        execution = choose_execution(host, executor, read, names_of(toolchains))
+        project = pinned(project, toolchains, looked_at(host, read, execution.pin_of))
         planned = plan_project(project, memo, epoch_s=host.epoch_s)
     statuses = plan_status(planned, open_store(host))
     if output_format is PlanFormat.TABLE:

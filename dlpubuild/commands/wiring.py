@@ -275,16 +275,16 @@ def names_of(toolchains: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in toolchains.values() for name in names))
 
 
-def pinned(project: Project, memo: Memo, pin_of: Callable[[str], ToolchainPin]) -> Project:
-    """Return the project with every toolchain that its targets use.
+def pinned(project: Project, toolchains: Mapping[str, Sequence[str]], pin_of: Callable[[str], ToolchainPin]) -> Project:
+    """Return the project with every toolchain that its targets use; `toolchains` is what `toolchains_of` returned.
 
     Raises:
         ToolchainError: one is missing.
-        DlpuError: a template cannot be rendered, or a toolchain cannot be used as the manifest says.
+        ManifestError: one cannot be used as the manifest says.
     """
     from dlpubuild.plan.toolchains import pin_toolchains  # noqa: PLC0415
 
-    found = pin_toolchains(project, toolchains_of(project, memo), pin_of)
+    found = pin_toolchains(project, toolchains, pin_of)
     for error in found.missing.values():
         raise error
     return found.project
@@ -331,7 +331,7 @@ def open_project(
     read = read_manifest(manifest, memo)
     socs = read_socs(read, memo)
     project = load_project(memo, read, socs, select_targets(read, socs, targets), every_image=every_image)
-    return pinned(project, memo, declared_pins(host, read))
+    return pinned(project, toolchains_of(project, memo), declared_pins(host, read))
 
 
 def plan_project(project: Project, memo: Memo, *, epoch_s: int) -> Plan:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.cas.digest import digest_bytes
-from dlpubuild.errors import DlpuError, ErrorCode, Location
+from dlpubuild.package.contents import no_model
 from dlpubuild.package.model_json import MODEL_JSON
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def read_packaged_binary(path: Path) -> PackagedBinary | None:
             text = document.read_bytes() if document.is_file() else None
             return _binary(path, model.read_bytes(), text)
     except OSError as error:
-        raise _unreadable(path, f"it cannot be read: {error.strerror or error}") from error
+        raise no_model(path, f"it cannot be read: {error.strerror or error}") from error
     return _in_archive(path) if path.is_file() and path.name.endswith((".tar.gz", ".tgz")) else None
 
 
@@ -65,7 +65,7 @@ def _in_archive(path: Path) -> PackagedBinary | None:
                 if limit is None or not member.isfile():
                     continue
                 if member.size > limit:
-                    raise _unreadable(path, f"{name} claims to be {member.size} bytes long")
+                    raise no_model(path, f"{name} claims to be {member.size} bytes long")
                 stream = archive.extractfile(member)
                 content = stream.read() if stream is not None else b""
                 model, document = (content, document) if name == _MODEL else (model, content)
@@ -79,16 +79,7 @@ def _binary(path: Path, content: bytes, text: bytes | None) -> PackagedBinary:
     try:
         document = None if text is None else json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _unreadable(path, f"its {MODEL_JSON} is not JSON: {error}") from error
+        raise no_model(path, f"its {MODEL_JSON} is not JSON: {error}") from error
     if document is not None and not isinstance(document, dict):
-        raise _unreadable(path, f"its {MODEL_JSON} is no JSON object")
+        raise no_model(path, f"its {MODEL_JSON} is no JSON object")
     return PackagedBinary(digest=digest_bytes(content), head=content[:_HEAD_BYTES], document=document)
-
-
-def _unreadable(path: Path, why: str) -> DlpuError:
-    return DlpuError(
-        ErrorCode.NOT_A_MODEL,
-        why,
-        location=Location(str(path)),
-        hint="inspect takes a model file, or a bundle or an .eap that a build wrote",
-    )

@@ -54,7 +54,7 @@ def read_packaged_models(path: Path) -> tuple[PackagedModel, ...]:
         found = _in_archive(path)
     if not found:
         what = "folder" if path.is_dir() else "archive"
-        raise _no_model(path, f"the {what} has no {MODEL_FOLDER}/*.tflite and no {MODEL_FOLDER}/*.bin")
+        raise no_model(path, f"the {what} has no {MODEL_FOLDER}/*.tflite and no {MODEL_FOLDER}/*.bin")
     return tuple(_sorted(found))
 
 
@@ -75,7 +75,7 @@ def _in_folder(path: Path) -> list[PackagedModel]:
             if each.name.endswith(_SUFFIXES)
         ]
     except OSError as error:
-        raise _no_model(path, f"it cannot be read: {error.strerror or error}") from error
+        raise no_model(path, f"it cannot be read: {error.strerror or error}") from error
 
 
 def _in_archive(path: Path) -> list[PackagedModel]:
@@ -88,19 +88,20 @@ def _in_archive(path: Path) -> list[PackagedModel]:
                 if not member.isfile() or not _is_model(member.name):
                     continue
                 if member.size > _MAX_MODEL_BYTES:
-                    raise _no_model(path, f"its model claims to be {member.size} bytes long")
+                    raise no_model(path, f"its model claims to be {member.size} bytes long")
                 stream = archive.extractfile(member)
                 if stream is not None:
                     name = f"{MODEL_FOLDER}/{PurePosixPath(member.name).name}"
                     found.append(PackagedModel(name, stream.read()))
     except (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
-        raise _no_model(path, f"it is not a readable archive ({error})") from error
+        raise no_model(path, f"it is not a readable archive ({error})") from error
     except OSError as error:
-        raise _no_model(path, f"it cannot be read: {error.strerror or error}") from error
+        raise no_model(path, f"it cannot be read: {error.strerror or error}") from error
     return found
 
 
-def _no_model(path: Path, why: str) -> DlpuError:
+def no_model(path: Path, why: str) -> DlpuError:
+    """Return the error for a file at `path` that `inspect` cannot show."""
     return DlpuError(
         ErrorCode.NOT_A_MODEL,
         why,
