@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from dlpubuild.manifest.model import ModelInput
     from dlpubuild.project.layout import OnnxInput
-    from dlpubuild.project.model import CalibrationSource, Project
+    from dlpubuild.project.model import SampleSource, Project
     from dlpubuild.targets.model import Soc, Target
     from dlpubuild.toolchains.pins import ToolchainPin
 
@@ -207,7 +207,7 @@ def _normalisation(each: ModelInput) -> dict[str, Any]:
     return result
 
 
-def _calibration_data(data: CalibrationSource) -> dict[str, Any]:
+def _calibration_data(data: SampleSource) -> dict[str, Any]:
     if data.kind == "images":
         return {"kind": "images", "files": [f"in/data/{file.staged}" for file in data.files]}
     return {"kind": data.kind, "file": f"in/data/{data.files[0].staged}", "indices": list(data.indices)}
