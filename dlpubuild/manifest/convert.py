@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.manifest.model import (
     AcapSection,
+    BoxesSection,
     CalibrationSection,
     LimitsSection,
     Manifest,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from dlpubuild.manifest.source import Source
 
-_FRACTIONS = frozenset({"mean", "std", "max_drop", "min_agreement", "min_mapped", "cpus"})
+_FRACTIONS = frozenset({"mean", "std", "max_drop", "min_agreement", "min_sqnr", "score", "iou", "min_mapped", "cpus"})
 
 
 def manifest_of(source: Source, *, path: Path, sha256: str) -> Manifest:
@@ -51,7 +52,7 @@ def manifest_of(source: Source, *, path: Path, sha256: str) -> Manifest:
         model=_model(document["model"]),
         targets=tuple(TargetSection(soc=soc, **_fields(table)) for soc, table in document["target"].items()),
         calibration=None if calibration is None else CalibrationSection(**_fields(calibration)),
-        verify=None if verify is None else VerifySection(**_fields(verify)),
+        verify=None if verify is None else _verify(verify),
         toolchains=tuple(
             ToolchainSection(name=name, **_fields(table)) for name, table in document.get("toolchain", {}).items()
         ),
@@ -68,6 +69,13 @@ def _model(table: Mapping[str, Any]) -> ModelSection:
         inputs=tuple(ModelInput(**_fields(item)) for item in table.get("input", ())),
         outputs=tuple(ModelOutput(**_fields(item)) for item in table.get("output", ())),
     )
+
+
+def _verify(table: Mapping[str, Any]) -> VerifySection:
+    fields = _fields(table)
+    if "boxes" in fields:
+        fields["boxes"] = BoxesSection(**_fields(fields["boxes"]))
+    return VerifySection(**fields)
 
 
 def _package(table: Mapping[str, Any]) -> PackageSection:

@@ -22,7 +22,7 @@ _NOT_SETTINGS = {
     TargetSection: frozenset({"soc"}),
     ToolchainSection: frozenset({"name"}),
 }
-_OPTIONAL_TABLES = frozenset({"calibration", "verify", "sdk_image"})
+_OPTIONAL_TABLES = frozenset({"boxes", "calibration", "verify", "sdk_image"})
 _TOML_NAMES = {"inputs": "input", "outputs": "output", "targets": "target", "toolchains": "toolchain"}
 
 

@@ -30,8 +30,18 @@ _SHAPE = re.compile(r"""['"]shape['"]\s*:\s*\(([0-9,\sL]*)\)""")
 _NUMBER_TYPE = re.compile(r"[<>|=]?[biuf]([0-9]{1,2})")
 # NumPy's types as `struct` calls them.
 _STRUCT_CODES = {
-    **{"b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q"},
-    **{"f2": "e", "f4": "f", "f8": "d"},
+    "b1": "?",
+    "i1": "b",
+    "i2": "h",
+    "i4": "i",
+    "i8": "q",
+    "u1": "B",
+    "u2": "H",
+    "u4": "I",
+    "u8": "Q",
+    "f2": "e",
+    "f4": "f",
+    "f8": "d",
 }
 _SIZE = re.compile(r"\s*([0-9]{1,18})L?\s*")  # Python 2 wrote an L
 

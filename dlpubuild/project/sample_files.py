@@ -20,7 +20,6 @@ from dlpubuild.project.sampling import pick, pick_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from dlpubuild.cas.digest import Digest
     from dlpubuild.manifest.model import ModelInput
@@ -127,9 +126,7 @@ def _image_misfit(inputs: Sequence[ModelInput]) -> tuple[str, str] | None:
     )
 
 
-def _check_decodable(
-    faults: Faults, request: SampleRequest, found: FoundImages, digests: Mapping[str, Digest]
-) -> None:
+def _check_decodable(faults: Faults, request: SampleRequest, found: FoundImages, digests: Mapping[str, Digest]) -> None:
     """Note which of the images in `digests` do not decode. A set that decoded is remembered by its contents."""
     names = sorted(digests)
     key = hashlib.sha256("\n".join(sorted(digest.hash for digest in digests.values())).encode()).hexdigest()
