@@ -100,8 +100,6 @@ def npz_numbers(path: Path, name: str) -> tuple[float, ...]:
         try:
             with zipfile.ZipFile(stream) as archive, archive.open(f"{name}.npy") as member:
                 header = _read_header(member, name, archive.getinfo(f"{name}.npy").file_size)
-                if header.rows != math.prod(header.shape):
-                    raise ValueError(f'array "{name}" has the shape {list(header.shape)}, not one number per sample')
                 return _numbers(member, header)
         except ValueError:
             raise
@@ -111,6 +109,8 @@ def npz_numbers(path: Path, name: str) -> tuple[float, ...]:
 
 def _numbers(stream: IO[bytes], header: ArrayHeader) -> tuple[float, ...]:
     kind = header.descr.lstrip("<>|=")
+    if header.rows != math.prod(header.shape):
+        raise ValueError(f'array "{header.name}" has the shape {list(header.shape)}, not one number per sample')
     if kind not in _STRUCT_CODES:
         raise ValueError(f'array "{header.name}" has numbers of type {kind}; store whole numbers')
     order = ">" if header.descr.startswith(">") else "<"

@@ -56,8 +56,8 @@ class Pins:
     """What a lock pins, as flat names and values, sorted by name.
 
     `tool` is the version of dlpubuild; `model`, `calibration` and `validation` digests over staged names and contents,
-    the last with what is right; each `toolchain.<name>` the digest of its locked environment; `image.<name>.id` and `image.<name>.reference` the image
-    that it runs in. What a selection of targets does not use is not there.
+    the last with what is right; each `toolchain.<name>` the digest of its locked environment; `image.<name>.id` and
+    `image.<name>.reference` the image that it runs in. What a selection of targets does not use is not there.
     """
 
     values: Mapping[str, str]
