@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild import __version__
 from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
+from dlpubuild.package.accuracy import accuracy_notes, hold_against_accuracy, measured, packaged_figures
 from dlpubuild.package.binary_target import binary_compiler, binary_description
 from dlpubuild.package.checked import read_measured
 from dlpubuild.package.compiled import compiled_facts, read_report
@@ -117,7 +118,10 @@ def package_target(
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
     check = None if built.checked is None else read_measured(built.checked, store)
-    request = _built_request(project, planned, built, report, store, epoch_s)
+    verification = measured(project, planned, built.verified, store)
+    request = replace(
+        _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
+    )
     binary = None
     if target.soc.model_file == _BINARY:
         binary = binary_description(project, target, built.binary_record, store)
@@ -133,6 +137,7 @@ def package_target(
         if report is not None:
             hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
+    hold_against_accuracy(project, planned, verification, file=_file_of(target))
     formats = project.manifest.package.formats
     package, eap, is_new, is_eap_new = None, None, False, False
     if "bundle" in formats:
@@ -153,8 +158,14 @@ def package_target(
         io=_io_told(target, binary),
         quantization=told["quantization"],
         operators=told["operators"],
-        notes=(*(check_notes(check) if check else ()), *(mapping_notes(report) if report else ()), *packing),
+        notes=(
+            *(check_notes(check) if check else ()),
+            *(mapping_notes(report) if report else ()),
+            *accuracy_notes(project, verification),
+            *packing,
+        ),
         check=check,
+        verification=verification,
     )
 
 
