@@ -7,11 +7,12 @@ on any number of cores; there are no times in them.
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import stepio
+import verify_alternatives
+import verify_compare
 import verify_feed
-import verify_outputs
+import verify_layers
 import verify_run
 
 
@@ -28,9 +29,15 @@ def main(params):
     if params.get("float"):
         floats = verify_run.read_subject(schema, params["float"], "the float model")
     feed = verify_feed.Feed(schema, floats or built, params)
-    document = {"schema": 1, "samples": feed.count, "labelled": bool(_labels(params)), "notes": []}
+    document = {"schema": 1, "samples": feed.count, "labelled": bool(_labels(params))}
     document.update(compared_with_float=floats is not None, boxes=None, layers=[], layers_note="", alternatives=[])
-    document.update(_apart(lambda: _measured(feed, floats, built, params, document["notes"]), built.role))
+    subject = verify_compare.Comparison(feed, floats, _checked_labels(params, built, feed.count), params.get("boxes"))
+    document.update(_apart(lambda: subject.figures(built, range(feed.count), tell=True), built.role))
+    if floats is not None and params.get("layer_samples"):
+        document.update(_layers(schema, feed, floats, built, params["layer_samples"]))
+    if floats is not None and params.get("calibrated") and params.get("scheme"):
+        document["alternatives"], notes = verify_alternatives.measured(schema, subject, built, params, document)
+        document["notes"].extend(notes)
     text = json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     stepio.write_output("out/verify.json", (text + "\n").encode("utf-8"))
     stepio.write_step_json(
@@ -38,6 +45,15 @@ def main(params):
         built.tensors,
         {"verify": {"samples": feed.count}},
     )
+
+
+def _layers(schema, feed, floats, built, most):
+    """Return `layers` and `layers_note`: without them there is still all that the gates need."""
+    try:
+        layers, note = verify_run.apart(lambda: verify_layers.measured(schema, feed, floats, built, most))
+    except (verify_run.CrashError, stepio.StepError) as error:
+        return {"layers": [], "layers_note": "the tensors between could not be measured: {}".format(error)}
+    return {"layers": layers, "layers_note": note}
 
 
 def _apart(function, role):
@@ -49,67 +65,6 @@ def _apart(function, role):
             "{} cannot be run on the validation data: {}".format(role, error),
             "what TensorFlow Lite says is in the log of the step; leave [verify] out to build without measuring",
         ) from error
-
-
-def _measured(feed, floats, built, params, notes):
-    """Return `outputs`, `boxes` and `notes` of the document."""
-    pairs = _paired(floats, built)
-    labels = _checked_labels(params, built, feed.count)
-    outputs = [verify_outputs.Output(name, labels.get(name), floats is not None) for name, _, _ in pairs]
-    progress = stepio.Progress(feed.count, "images" if feed.data["kind"] == "images" else "samples")
-    for positions, of_floats, of_built in run_both(feed, floats, built, range(feed.count)):
-        for output, (_, ours, theirs) in zip(outputs, pairs):
-            output.add(positions, None if of_floats is None else of_floats[ours], of_built[theirs])
-        for _ in positions:
-            progress.advance()
-    found = [output.result(notes) for output in outputs]
-    return {"outputs": found, "notes": notes}
-
-
-def run_both(feed, floats, built, positions):
-    """Yield positions of some samples, the outputs of the float model (None without one) and of the built one.
-
-    The next samples are read, and the last ones measured by the caller, while these run.
-    """
-    subjects = [each for each in (floats, built) if each is not None]
-    running = [verify_run.Running(each, feed.inputs, delegates=True) for each in subjects]
-    # One thread per model: an interpreter runs one sample at a time.
-    pools = [ThreadPoolExecutor(max_workers=1) for _ in running]
-    try:
-        waiting = None
-        for some in verify_run.chunks(positions, subjects):
-            values = feed.values(some)
-            started = [pool.submit(each.outputs, values) for pool, each in zip(pools, running)]
-            if waiting is not None:
-                yield _finished(*waiting)
-            waiting = (some, started)
-        yield _finished(*waiting)
-    finally:
-        for pool in pools:
-            pool.shutdown()
-
-
-def _finished(some, started):
-    results = [each.result() for each in started]
-    return some, results[0] if len(results) > 1 else None, results[-1]
-
-
-def _paired(floats, built):
-    """Return per output its name, and its number in either model."""
-    tensors = built.tensors["outputs"]
-    if floats is None:
-        return [(each["name"], None, number) for number, each in enumerate(tensors)]
-    wanted = floats.tensors["outputs"]
-    order = [verify_run.place(each["name"], number, tensors) for number, each in enumerate(wanted)]
-    if sorted(order) != list(range(len(tensors))):
-        raise stepio.StepError(
-            "model-output",
-            "the built model has the outputs {}, the float model {}".format(
-                stepio.listed([each["name"] for each in tensors]), stepio.listed([each["name"] for each in wanted])
-            ),
-            "give both models the same outputs",
-        )
-    return [(each["name"], number, at) for number, (each, at) in enumerate(zip(wanted, order))]
 
 
 def _labels(params):

@@ -26,7 +26,14 @@ MODULES = {
     "quantize.py": ("integer_model.py", "output_check.py", "probe.py", "tflite_run.py"),
     "verify.py": (
         *("calibrate.py", "integer_model.py", "probe.py", "samples.py", "tflite_run.py", "verify_alternatives.py"),
-        *("verify_boxes.py", "verify_feed.py", "verify_layers.py", "verify_metrics.py", "verify_outputs.py"),
+        *(
+            "verify_boxes.py",
+            "verify_compare.py",
+            "verify_feed.py",
+            "verify_layers.py",
+            "verify_metrics.py",
+            "verify_outputs.py",
+        ),
         "verify_run.py",
     ),
 }
