@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     from dlpubuild.manifest.source import Source
 
-_FRACTIONS = frozenset({"mean", "std", "max_drop", "min_agreement", "min_sqnr", "score", "iou", "min_mapped", "cpus"})
+_FRACTIONS = frozenset(
+    {"mean", "std", "max_drop", "min_agreement", "min_sqnr", "score", "iou", "nms_iou", "min_mapped", "cpus"}
+)
 
 
 def manifest_of(source: Source, *, path: Path, sha256: str) -> Manifest:

@@ -26,7 +26,7 @@ ActivationPrecision = Literal["fx8", "fx16", "auto"]
 InputFormat = Literal["idf:0,0,8,0", "idf:0,0,0,0", "auto"]
 Parser = Literal["auto", "tf", "onnx"]
 Metric = Literal["top1", "agreement", "sqnr", "mae", "none"]
-BoxLayout = Literal["ssd", "yolo"]
+BoxLayout = Literal["ssd", "yolov5", "yolov8"]
 PackageFormat = Literal["bundle", "eap"]
 ManifestSchema = Literal["1.7", "2"]
 SdkBuildTool = Literal["make", "no-build"]
@@ -92,11 +92,12 @@ class CalibrationSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxesSection:
-    """`[verify.boxes]`: how a detector's outputs are read; `score` and `iou` are shares."""
+    """`[verify.boxes]`: how a detector's outputs are read; `layout` is None where the model itself says it."""
 
-    layout: BoxLayout
+    layout: BoxLayout | None = None
     score: float = 0.3
     iou: float = 0.5
+    nms_iou: float = 0.45
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

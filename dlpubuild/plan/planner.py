@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from dlpubuild.manifest.model import ModelInput
+    from dlpubuild.manifest.model import BoxesSection, ModelInput
     from dlpubuild.project.layout import OnnxInput
     from dlpubuild.project.model import Project, SampleSource
     from dlpubuild.targets.model import Soc, Target
@@ -218,8 +218,18 @@ def _verification(project: Project) -> dict[str, Any] | None:
             for output, classes in source.labels.items()
         },
         "inputs": [_preprocessing(each, resize) for each in project.inputs],
-        "boxes": {} if boxes is None else {"layout": boxes.layout, "score": boxes.score, "iou": boxes.iou},
+        "boxes": {} if boxes is None else _boxes(boxes),
         "layer_samples": _LAYER_SAMPLES if section.layers else 0,
+    }
+
+
+def _boxes(section: BoxesSection) -> dict[str, Any]:
+    layout = {} if section.layout is None else {"layout": section.layout}
+    return {
+        **layout,
+        "score_threshold": section.score,
+        "iou_threshold": section.iou,
+        "nms_iou": section.nms_iou,
     }
 
 

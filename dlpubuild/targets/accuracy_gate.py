@@ -182,6 +182,8 @@ def _other_models(failed: Sequence[GateOutcome], document: Mapping[str, Any], ta
         if each["is_built"] or each["failure"]:
             continue
         figures = {output["name"]: output for output in each["outputs"]}
+        if document["boxes"] is not None:
+            figures[BOXES] = {"agreement": each["matched"]}
         if not all(_would_pass(gate, figures.get(gate.output), document) for gate in failed):
             continue
         told = ", ".join(_told_of(gate, figures[gate.output]) for gate in failed)

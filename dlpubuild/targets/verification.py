@@ -187,6 +187,7 @@ _ALTERNATIVE = _table(
             top1=_or_null(_number),
         )
     ),
+    matched=_or_null(_number),
     failure=_text,
 )
 _DOCUMENT = _table(
