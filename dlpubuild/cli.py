@@ -28,6 +28,7 @@ from dlpubuild.commands.lock import lock
 from dlpubuild.commands.plan import plan
 from dlpubuild.commands.render import render
 from dlpubuild.commands.schema import schema
+from dlpubuild.commands.verify import verify
 from dlpubuild.errors import (
     BuildFailedError,
     DlpuError,
@@ -81,7 +82,7 @@ def _root(
     pass
 
 
-for command in (init, check, config, plan, render, build, inspect, lock, schema, doctor, clean):
+for command in (init, check, config, plan, render, build, verify, inspect, lock, schema, doctor, clean):
     app.command()(command)
 app.add_typer(toolchain.app, name="toolchain")
 app.add_typer(image.app, name="image")
