@@ -36,7 +36,7 @@ def parts(graph: Subgraph, taken: AbstractSet[int]) -> tuple[Part, ...]:
         taken: indices of the operators that the DLPU takes.
     """
     operators = graph.operators
-    produced = {tensor for operator in operators for tensor in operator.outputs}
+    produced = {tensor for operator in operators for tensor in operator.outputs if tensor >= 0}
     waits = [len(set(operator.inputs) & produced) for operator in operators]
     users: defaultdict[int, list[int]] = defaultdict(list)
     ready: dict[bool, list[int]] = {True: [], False: []}
