@@ -90,7 +90,7 @@ def figures(pairs: Sequence[Pair]) -> str:
     """Return precision and recall, of each operator and over all, of `stays on the CPU` and of `mapped`."""
     met = [meet(pair) for pair in pairs]
     names = sorted({name for each in met for name, _ in each.operators})
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f"{len(pairs)} pairs", "all", "CPU", "found", "precision", "recall", "mapped", "found", "precision", "recall")
     ]
     rows += [_row(name, met, {name}) for name in names]
