@@ -115,6 +115,10 @@ class Images:
         """Return the values of every input for one sample, or raise ValueError with what is wrong with it."""
         return [_normalised(decode(self._files[position], self._input), self._input)]
 
+    def dtype(self, _number):
+        """Return of which type the values for the input are before they are normalised."""
+        return np.dtype(np.uint8)
+
 
 class Arrays:
     """Rows of one array per input."""
@@ -133,6 +137,10 @@ class Arrays:
             _normalised(np.ascontiguousarray(array[row]).reshape(each["shape"]), each)
             for array, each in zip(self._arrays, self._inputs)
         ]
+
+    def dtype(self, number):
+        """Return of which type the values for input `number` are before they are normalised."""
+        return self._arrays[number].dtype
 
 
 def _npy(path):
