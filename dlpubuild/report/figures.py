@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dlpubuild.report.text import seconds_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    type Json = Mapping[str, Any]
+    Json: TypeAlias = Mapping[str, Any]
 
 NOTHING = "–"  # noqa: RUF001 - an en dash is meant
 SEVERITIES = ("error", "warning", "advice")
