@@ -49,9 +49,11 @@ if TYPE_CHECKING:
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.faults import Memo
     from dlpubuild.project.model import Project
+    from dlpubuild.targets.lint.model import LintReport
     from dlpubuild.targets.mapping import MappingReport
     from dlpubuild.targets.model import Soc, Target
     from dlpubuild.targets.output_figures import OutputCheck
+    from dlpubuild.targets.verification import Verification
     from dlpubuild.tflite.model import TfliteModel
     from dlpubuild.toolchains.pins import ToolchainPin
 
@@ -69,7 +71,8 @@ class PackagedTarget:
     model's file, before it was compiled. `package` is the bundle,
     `eap` the application; each is None where the manifest asks for none. `written` is False where all lay there
     already. `notes` are what a person should know of the model, a sentence each; `check` is what
-    was measured of an integer model.
+    was measured of an integer model, `lint` what its operators are to the SoC, `verification` how it compares with the
+    float model on the validation data.
     """
 
     soc: str
@@ -82,6 +85,8 @@ class PackagedTarget:
     operators: Mapping[str, int]
     notes: tuple[str, ...] = ()
     check: OutputCheck | None = None
+    lint: LintReport | None = None
+    verification: Verification | None = None
 
 
 def package_target(

@@ -6,7 +6,7 @@ In: nothing. Out: frozen dataclasses that name what the flatbuffer holds, in the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Tensor:
 
     `shape` is the shape stored; `shape_signature` has -1 for each dynamic dimension and equals `shape` where
     the file has none. `dtype` is the schema's name in lower case (`int8`, `uint8`, `float32`, `int32`, ...).
-    `constant_bytes` is the length of its buffer, 0 for activations; tensors with equal `buffer` share one.
+    `constant_bytes` is the length of its buffer, 0 for activations, `constant_offset` where in the file it begins;
+    tensors with equal `buffer` share one.
     """
 
     index: int
@@ -49,6 +50,7 @@ class Tensor:
     dtype: str
     quantization: TensorQuantization | None
     constant_bytes: int
+    constant_offset: int = field(default=0, compare=False)
     buffer: int = 0
     is_variable: bool = False
 
@@ -115,7 +117,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TfliteModel:
-    """A whole file."""
+    """A whole file; `data` are its bytes, for those who want the value of a constant."""
 
     size_bytes: int
     schema_version: int
@@ -123,6 +125,7 @@ class TfliteModel:
     subgraphs: tuple[Subgraph, ...]
     signatures: tuple[Signature, ...]
     metadata: Mapping[str, bytes]
+    data: bytes | memoryview = field(default=b"", repr=False, compare=False)
 
     @property
     def main(self) -> Subgraph:

@@ -93,6 +93,7 @@ def read_model(data: bytes) -> TfliteModel:
         subgraphs=subgraphs,
         signatures=tuple(_signature(table, subgraphs) for table in model.tables(7)),  # signature_defs
         metadata=_metadata(buffer, model, spans),
+        data=data,
     )
 
 
@@ -160,6 +161,7 @@ def _tensor(index: int, table: Table, spans: Sequence[tuple[int, int]]) -> Tenso
             hint="convert the model again",
         )
     buffer = table.integer(2, UINT32)  # buffer
+    offset, length = _pick(spans, buffer, "buffer")
     return Tensor(
         index=index,
         name=table.text(3),  # name
@@ -167,7 +169,8 @@ def _tensor(index: int, table: Table, spans: Sequence[tuple[int, int]]) -> Tenso
         shape_signature=table.integers(7, INT32) or shape,  # shape_signature
         dtype=schema.tensor_type(table.integer(1, INT8)),  # type
         quantization=_quantization(table.table(4)),  # quantization
-        constant_bytes=_pick(spans, buffer, "buffer")[1],
+        constant_bytes=length,
+        constant_offset=offset if length else 0,
         buffer=buffer,
         is_variable=table.flag(5),  # is_variable
     )
