@@ -34,7 +34,7 @@ def compare(old: Json, new: Json) -> dict[str, Any]:
         "seconds": _pair(old.get("seconds"), new.get("seconds")),
         "targets": [_target(before.get(soc), after.get(soc)) for soc in [*after, *(s for s in before if s not in after)]],
         "steps": [
-            {"name": step["name"], "targets": list(step.get("targets", ())), "seconds": _pair(_ran(found), _ran(step))}
+            {"name": step["name"], "targets": list(step.get("targets", ())), **_pair(_ran(found), _ran(step))}
             for key, step in steps[1].items()
             if (found := steps[0].get(key)) is not None and _ran(found) is not None and _ran(step) is not None
         ],
