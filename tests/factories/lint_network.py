@@ -110,7 +110,7 @@ class Network:
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 
-    def layer(  # noqa: PLR0913 - what a tensor can be
+    def layer(
         self,
         name: str,
         inputs: Sequence[int],
@@ -143,7 +143,7 @@ class Network:
         self._operators[-1] = replace(self._operators[-1], outputs=(*self._operators[-1].outputs, output))
         return output
 
-    def conv(  # noqa: PLR0913 - what a convolution can be
+    def conv(
         self,
         x: int,
         filters: int = 48,
@@ -209,9 +209,7 @@ class Network:
         )
         return self.layer("TRANSPOSE_CONV", (self.numbers(shape), weights, x), shape, options=options)
 
-    def pool(
-        self, name: str, x: int, size: Pair = (2, 2), *, stride: Pair = (2, 2), padding: str = "VALID"
-    ) -> int:
+    def pool(self, name: str, x: int, size: Pair = (2, 2), *, stride: Pair = (2, 2), padding: str = "VALID") -> int:
         """Add MAX_POOL_2D or AVERAGE_POOL_2D."""
         n, h, w, c = self.shape(x)
         options = OptionsSpec(
@@ -239,9 +237,7 @@ class Network:
     def mean(self, x: int, axes: tuple[int, ...] = (1, 2), *, keep: bool = True) -> int:
         """Add a mean along dimensions."""
         sizes = self.shape(x)
-        shape = tuple(
-            1 if axis in axes else size for axis, size in enumerate(sizes) if keep or axis not in axes
-        )
+        shape = tuple(1 if axis in axes else size for axis, size in enumerate(sizes) if keep or axis not in axes)
         options = OptionsSpec(union_type=27, fields=((0, "bool", keep),))
         return self.layer("MEAN", (x, self.numbers(axes)), shape, options=options)
 

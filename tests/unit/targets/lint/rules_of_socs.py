@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from dlpubuild.targets.lint.model import LintFinding, LintReport
     from dlpubuild.targets.model import Soc
+    from dlpubuild.tflite.model import TfliteModel
     from tests.factories.tflite_factory import ModelSpec
 
 TEMPLATES = Path(__file__).resolve().parents[4] / "templates"
@@ -42,3 +43,8 @@ def only(spec: ModelSpec, soc: str) -> LintFinding:
     """Return the one finding in a model."""
     (found,) = lint(spec, soc).findings
     return found
+
+
+def lint_published(model: TfliteModel, soc: str) -> LintReport:
+    """Lint a file of somebody else's."""
+    return lint_model(model, own_socs()[soc], LintSettings())

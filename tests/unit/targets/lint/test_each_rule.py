@@ -9,7 +9,8 @@ from dlpubuild.targets.lint.model import LintSettings
 from dlpubuild.targets.lint.rules import check_expressions
 from dlpubuild.targets.lint.run import lint_model
 from dlpubuild.tflite.read import read_model
-from tests.factories.lint_models import BREAKING, CAUSES, clean, in_float
+from tests.factories.lint_breaking import BREAKING, CAUSES
+from tests.factories.lint_models import clean, in_float
 from tests.factories.tflite_factory import encode, float_model
 from tests.unit.targets.lint.rules_of_socs import lint, own_socs
 
