@@ -205,6 +205,7 @@ def _target_json(target: TargetResult) -> dict[str, Any]:
         "io": target.io,
         "operators": dict(package.operators),
         "outputs": _outputs_json(package),
+        "lint": _lint_json(package),
         "notes": list(package.notes),
         "seconds": round(target.seconds, 3),
     }
@@ -227,6 +228,26 @@ def _outputs_json(package: PackagedTarget) -> list[dict[str, Any]]:
         }
         for name, found in measured
     ]
+
+
+def _lint_json(package: PackagedTarget) -> dict[str, Any] | None:
+    """How much lint found, and where operators run; None where the model could not be read."""
+    lint = package.lint
+    if lint is None:
+        return None
+    placement = lint.placement
+    return {
+        **{str(severity): count for severity, count in lint.counts.items()},
+        "silenced": sum(each.count for each in lint.silenced),
+        "placement": None
+        if placement is None
+        else {
+            "dlpu": len(placement.on_dlpu),
+            "cpu": len(placement.on_cpu),
+            "parts": placement.parts,
+            "switches": placement.switches,
+        },
+    }
 
 
 def _bundle_json(package: PackagedTarget) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from dlpubuild.tflite.constants import values as constant_values
 from dlpubuild.tflite.facts import summarise
 from dlpubuild.tflite.option_defaults import complete_options, option_names
-from dlpubuild.tflite.runtime import min_runtime
+from dlpubuild.tflite.runtime import first_runtime, min_runtime, version_key
 from dlpubuild.tflite.weights import EIGHT_BIT_TYPES
 
 if TYPE_CHECKING:
@@ -185,6 +185,12 @@ class OperatorFacts:
     def version(self) -> int:
         """Its version."""
         return self._operator.version
+
+    @property
+    def runtime(self) -> tuple[int, ...] | None:
+        """The first TensorFlow Lite that has it in this version, as numbers: (2, 7, 0)."""
+        found = first_runtime(self._operator.name, self._operator.version)
+        return None if found is None else version_key(found)
 
     @property
     def custom_code(self) -> str:
