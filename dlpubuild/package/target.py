@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild import __version__
 from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
+from dlpubuild.package.accuracy import accuracy_notes, hold_against_accuracy, measured, packaged_figures
 from dlpubuild.package.binary_target import binary_compiler, binary_description
 from dlpubuild.package.checked import read_measured
 from dlpubuild.package.compiled import compiled_facts, read_report
@@ -120,7 +121,10 @@ def package_target(
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
     check = None if built.checked is None else read_measured(built.checked, store)
-    request = _built_request(project, planned, built, report, store, epoch_s)
+    verification = measured(project, planned, built.verified, store)
+    request = replace(
+        _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
+    )
     binary = None
     if target.soc.model_file == _BINARY:
         binary = binary_description(project, target, built.binary_record, store)
@@ -137,6 +141,7 @@ def package_target(
             hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
     lint = _linted(project, target, built, read, memo)
+    hold_against_accuracy(project, planned, verification, file=_file_of(target))
     formats = project.manifest.package.formats
     package, eap, is_new, is_eap_new = None, None, False, False
     if "bundle" in formats:
@@ -161,10 +166,12 @@ def package_target(
             *(check_notes(check) if check else ()),
             *(mapping_notes(report) if report else ()),
             *(lint_notes(lint, project.manifest.lint.fail_on) if lint else ()),
+            *accuracy_notes(project, verification),
             *packing,
         ),
         check=check,
         lint=lint,
+        verification=verification,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.engine.scheduler import State
 from dlpubuild.errors import BuildFailedError, StepFailedError
+from dlpubuild.report.accuracy import accuracy_cell, verification_json
 from dlpubuild.report.text import Paint, columns, display_width, seconds_text, size_text
 
 if TYPE_CHECKING:
@@ -97,8 +98,15 @@ def _table(result: BuildResult, paint: Paint, *, brief: bool) -> str:
     if not result.targets:
         return ""
     rows = [_row(target, paint, brief=brief) for target in result.targets]
-    names = ("target", "quantization", "I/O", "model", "operators", "time", "steps", "package")
-    return columns(rows, header=[paint.strong(name) for name in names], right=frozenset({3, 5})) + "\n"
+    names = ["target", "quantization", "I/O", "model", "operators", "time", "steps", "package"]
+    if any(target.package is not None and target.package.verification is not None for target in result.targets):
+        rows = [(*row[:5], _accuracy(target), *row[5:]) for row, target in zip(rows, result.targets, strict=True)]
+        names.insert(5, "accuracy")
+    return columns(rows, header=[paint.strong(name) for name in names], right=frozenset({3, len(names) - 3})) + "\n"
+
+
+def _accuracy(target: TargetResult) -> str:
+    return "-" if target.package is None else accuracy_cell(target.package.verification)
 
 
 def _row(target: TargetResult, paint: Paint, *, brief: bool) -> tuple[str, ...]:
@@ -206,6 +214,7 @@ def _target_json(target: TargetResult) -> dict[str, Any]:
         "operators": dict(package.operators),
         "outputs": _outputs_json(package),
         "lint": _lint_json(package),
+        "accuracy": verification_json(package.verification),
         "notes": list(package.notes),
         "seconds": round(target.seconds, 3),
     }

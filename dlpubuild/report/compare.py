@@ -32,7 +32,9 @@ def compare(old: Json, new: Json) -> dict[str, Any]:
         "old": _release(old),
         "new": _release(new),
         "seconds": _pair(old.get("seconds"), new.get("seconds")),
-        "targets": [_target(before.get(soc), after.get(soc)) for soc in [*after, *(s for s in before if s not in after)]],
+        "targets": [
+            _target(before.get(soc), after.get(soc)) for soc in [*after, *(s for s in before if s not in after)]
+        ],
         "steps": [
             {"name": step["name"], "targets": list(step.get("targets", ())), **_pair(_ran(found), _ran(step))}
             for key, step in steps[1].items()
@@ -236,7 +238,10 @@ def _digests(old: Json, new: Json, part: str, keys: tuple[str, ...], *values: st
     before, after = (_by(document.get("provenance", _EMPTY).get(part, ()), *keys) for document in (old, new))
     found = []
     for key, item in (before | after).items():
-        pair = [None if side.get(key) is None else {value: side[key].get(value) for value in values} for side in (before, after)]
+        pair = [
+            None if side.get(key) is None else {value: side[key].get(value) for value in values}
+            for side in (before, after)
+        ]
         if pair[0] != pair[1]:
             change = "added" if pair[0] is None else "removed" if pair[1] is None else "changed"
             found.append({**{name: item.get(name) for name in keys}, "change": change, "old": pair[0], "new": pair[1]})
