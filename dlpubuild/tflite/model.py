@@ -72,7 +72,8 @@ class Operator:
     `name` is the schema's builtin name (`CONV_2D`), or `CUSTOM`; `custom_code` names a custom operator
     (`edgetpu-custom-op`, `FlexErf`). `inputs` and `outputs` are tensor indices, -1 for an absent optional input.
     `options` holds the builtin options by schema name (`stride_h`, `padding`: `SAME`, `fused_activation_function`:
-    `RELU6`), as far as the reader knows the operator.
+    `RELU6`), as far as the reader knows the operator. `custom_bytes` is the length of a custom operator's options,
+    which is where a compiler keeps what it made of the operators that it mapped.
     """
 
     index: int
@@ -81,6 +82,7 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     custom_code: str = ""
+    custom_bytes: int = 0
     options: Mapping[str, OptionValue]
 
     @property
@@ -92,6 +94,12 @@ class Operator:
     def label(self) -> str:
         """The name a person knows it by."""
         return self.custom_code or self.name
+
+    @property
+    def activation(self) -> str:
+        """What is fused behind it, such as `RELU6`; empty for nothing, and where it cannot have one."""
+        found = self.options.get("fused_activation_function", "NONE")
+        return "" if found == "NONE" else str(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
