@@ -76,6 +76,11 @@ def decibel_text(value: Any) -> str:
     return f"{value:.1f} dB" if is_number(value) else NOTHING
 
 
+def change_text(before: Any, after: Any) -> str:
+    """Return how far `after` lies from `before` with its sign, in brackets: ` (+5.7)`; empty where one is not there."""
+    return f" ({after - before:+.1f})" if is_number(before) and is_number(after) else ""
+
+
 def small_text(value: Any) -> str:
     """Return a number of any size with three significant digits."""
     return f"{value:.3g}" if is_number(value) else NOTHING
@@ -94,6 +99,14 @@ def short_count_text(value: Any) -> str:
         if abs(value) >= factor:
             return f"{value / factor:.3g} {prefix}"
     return str(value)
+
+
+def macs_text(value: Any) -> str:
+    """Return a number of multiply-accumulates: `1.2 GMAC`, `812 MAC`."""
+    if not is_number(value):
+        return NOTHING
+    text = short_count_text(value)
+    return f"{text}MAC" if " " in text else f"{text} MAC"
 
 
 def bytes_text(value: Any) -> str:

@@ -155,7 +155,7 @@ def _target(soc: str, number: int) -> dict[str, Any]:
         "placement": _placement(soc),
         "lint": _lint(soc),
         "compiler": _compiler(soc),
-        "verify": _verify(number, of_uncompiled=soc in ("artpec7", "cv25")),
+        "verify": _verify(min(number, 3), of_uncompiled=soc in ("artpec7", "cv25")),
         "verify_note": {
             "artpec7": "a model compiled for the Edge TPU runs on no other machine: the model before compilation was verified"
         }.get(soc, ""),
@@ -166,6 +166,7 @@ def _target(soc: str, number: int) -> dict[str, Any]:
         built["notes"] = ["lint: 2 warnings, first: artpec8/filters-multiple-of-6", f"note about {SCRIPT}"]
     if soc == "artpec9":
         built["verify"]["gates"][0] |= {"value": 0.031, "passed": False}
+        built["verify"]["outputs"][0]["drop"]["top1"] = {"value": 0.031, "low": 0.012, "high": 0.052}
         built |= {
             "state": "failed",
             "packages": [],

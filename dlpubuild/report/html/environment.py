@@ -41,6 +41,7 @@ def environment() -> jinja2.Environment:
         "decibels": figures.decibel_text,
         "duration": figures.duration_text,
         "lines": str.splitlines,
+        "macs": figures.macs_text,
         "name": elided,
         "percent": figures.percent_text,
         "points": figures.points_text,

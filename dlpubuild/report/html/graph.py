@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     Json: TypeAlias = Mapping[str, Any]
 
-BOX_WIDTH = 164
+BOX_WIDTH = 172
 BOX_HEIGHT = 66
-_GAP_X = 46
+_GAP_X = 48
 _GAP_Y = 16
 _PASS_HEIGHT = 10
 _MARGIN = 4
@@ -70,6 +70,7 @@ def layout(steps: Sequence[Json]) -> Graph | None:
         return None
     needs = {key: [need for need in map(str, step.get("needs", ())) if need in by_key] for key, step in by_key.items()}
     layers = _layers(needs)
+    needs = _direct(needs)
     nodes = {key: _Node(key, layers[key], BOX_HEIGHT) for key in by_key}
     chains = _chains(needs, layers, nodes)
     columns = _columns(nodes, chains)
@@ -114,6 +115,21 @@ def _layers(needs: dict[str, list[str]]) -> dict[str, int]:
         for key in ready:
             del waiting[key]
     return found
+
+
+def _direct(needs: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The needs without those that another need has already: they would only be more lines."""
+    behind: dict[str, set[str]] = {}
+
+    def all_behind(key: str) -> set[str]:
+        if key not in behind:
+            behind[key] = set(needs[key]).union(*(all_behind(need) for need in needs[key]))
+        return behind[key]
+
+    return {
+        key: [need for need in wanted if not any(need in all_behind(other) for other in wanted if other != need)]
+        for key, wanted in needs.items()
+    }
 
 
 def _chains(needs: Mapping[str, list[str]], layers: Mapping[str, int], nodes: dict[str, _Node]) -> list[list[str]]:

@@ -63,11 +63,11 @@ def _scales(targets: Sequence[Json]) -> dict[str, chart.Scale]:
     shares, decibels = [], [1.0]
     for target in targets:
         for headline in figures.headlines(target):
-            if headline.metric == "sqnr":
-                decibels.append(headline.built.get("high") or headline.built.get("value") or 0.0)
-            else:
+            if headline.metric != "sqnr":
                 shares += [headline.built, *([headline.float_] if headline.float_ else [])]
         shares += [share for output in _outputs(target) for share in _shares(output)]
+        ratios = [output.get("sqnr_db") or _EMPTY for output in _outputs(target)]
+        decibels += [ratio.get("high") or ratio.get("value") or 0.0 for ratio in ratios]
     return {
         "share": chart.share_scale([share for share in shares if figures.is_number(share.get("value"))]),
         "sqnr": chart.Scale(low=0.0, high=10.0 * -(-max(decibels) // 10)),
