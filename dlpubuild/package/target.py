@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from dlpubuild.package.description import ModelDescription
     from dlpubuild.package.eap.compressor import Gzip
     from dlpubuild.package.eap.stamp import WrittenEap
+    from dlpubuild.package.spec import CompilerFacts
     from dlpubuild.package.stamp import WrittenPackage
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.faults import Memo
@@ -76,7 +77,8 @@ class PackagedTarget:
     `eap` the application; each is None where the manifest asks for none. `written` is False where all lay there
     already. `notes` are what a person should know of the model, a sentence each; `check` is what
     was measured of an integer model, `lint` what its operators are to the SoC, `verification` how it compares with the
-    float model on the validation data.
+    float model on the validation data. `compiler` made the model, if any did, and `mapping` is what it said; `binary`
+    describes a model that only the camera can read.
     """
 
     soc: str
@@ -91,6 +93,9 @@ class PackagedTarget:
     check: OutputCheck | None = None
     lint: LintReport | None = None
     verification: Verification | None = None
+    compiler: CompilerFacts | None = None
+    mapping: MappingReport | None = None
+    binary: ModelDescription | None = None
 
 
 def package_target(
@@ -172,6 +177,9 @@ def package_target(
         check=check,
         lint=lint,
         verification=verification,
+        compiler=request.compiler,
+        mapping=report,
+        binary=binary,
     )
 
 

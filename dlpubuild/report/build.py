@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     from dlpubuild.engine.scheduler import StepOutcome
     from dlpubuild.errors import DlpuError
+    from dlpubuild.package.report_files import WrittenReport
     from dlpubuild.package.target import PackagedTarget
     from dlpubuild.plan.model import Plan
+    from dlpubuild.targets.lint.model import LintReport
+    from dlpubuild.targets.verification import Verification
 
 _OPERATORS_SHOWN = 4
 
@@ -29,7 +32,8 @@ class TargetResult:
 
     `seconds` sums up its steps, shared ones included, whenever they ran; `ran` says whether any ran now, `steps` how
     many there are: none where the project's model is packaged as it is. Neither package nor error: a step that it needs
-    was skipped because another failed.
+    was skipped because another failed. `lint` and `verification` are there as far as they went, also of a target that
+    failed because of them.
     """
 
     soc: str
@@ -40,13 +44,16 @@ class TargetResult:
     seconds: float = 0.0
     ran: bool = False
     steps: int | None = None
+    lint: LintReport | None = None
+    verification: Verification | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
     """A finished build.
 
-    `command` is the command line that asks for it. `until_step` names the step it was to stop after, if any.
+    `command` is the command line that asks for it. `until_step` names the step it was to stop after, if any. `report`
+    is what was written of it; `report_error` says why it could not be.
     """
 
     plan: Plan
@@ -55,12 +62,15 @@ class BuildResult:
     command: tuple[str, ...]
     seconds: float
     until_step: str | None = None
+    report: WrittenReport | None = None
+    report_error: DlpuError | None = None
 
     @property
     def errors(self) -> tuple[DlpuError, ...]:
-        """Every distinct error, those of steps first, in plan order."""
+        """Every distinct error, those of steps first, in plan order; that of the report comes last."""
         steps = [self.outcomes[step.key].error for step in self.plan.steps if step.key in self.outcomes]
-        found = [error for error in (*steps, *(target.error for target in self.targets)) if error is not None]
+        targets = [target.error for target in self.targets]
+        found = [error for error in (*steps, *targets, self.report_error) if error is not None]
         return tuple({id(error): error for error in found}.values())
 
     @property
@@ -91,7 +101,8 @@ def build_text(result: BuildResult, *, colored: bool, width: int | None = None) 
     table = _table(result, paint, brief=False)
     if width is not None and any(display_width(line) > width for line in table.splitlines()):
         table = _table(result, paint, brief=True)
-    return f"{table}{_closing(result, paint)}\n"
+    report = "" if result.report is None else f"report: {_short(result.report.path('html'))}\n"
+    return f"{table}{_closing(result, paint)}\n{report}"
 
 
 def _table(result: BuildResult, paint: Paint, *, brief: bool) -> str:
@@ -188,13 +199,20 @@ def build_json(result: BuildResult) -> dict[str, Any]:
             if step.key in result.outcomes
         ],
         "targets": [_target_json(target) for target in result.targets],
+        "report": None if result.report is None else _report_json(result.report),
         "errors": [error_json(error) for error in result.errors],
     }
 
 
 def not_begun_json(error: DlpuError) -> dict[str, Any]:
     """Return the outcome of a build that never began."""
-    return {"schema": 1, "ok": False, "seconds": 0.0, "steps": [], "targets": [], "errors": [error_json(error)]}
+    nothing: dict[str, Any] = {"schema": 1, "ok": False, "seconds": 0.0, "steps": [], "targets": [], "report": None}
+    return {**nothing, "errors": [error_json(error)]}
+
+
+def _report_json(report: WrittenReport) -> dict[str, Any]:
+    paths = {"json": report.path("json"), "html": report.path("html"), "markdown": report.path("md")}
+    return {**{name: str(path) for name, path in paths.items()}, "written": report.written}
 
 
 def _target_json(target: TargetResult) -> dict[str, Any]:
