@@ -13,6 +13,8 @@ from dlpubuild.manifest.model import (
     BoxesSection,
     CalibrationSection,
     LimitsSection,
+    LintRuleSection,
+    LintSection,
     Manifest,
     ModelInput,
     ModelOutput,
@@ -59,6 +61,7 @@ def manifest_of(source: Source, *, path: Path, sha256: str) -> Manifest:
             ToolchainSection(name=name, **_fields(table)) for name, table in document.get("toolchain", {}).items()
         ),
         limits=LimitsSection(**_fields(document.get("limits", {}))),
+        lint=_lint(document.get("lint", {})),
         package=_package(document.get("package", {})),
         locations=source.places.values,
     )
@@ -71,6 +74,12 @@ def _model(table: Mapping[str, Any]) -> ModelSection:
         inputs=tuple(ModelInput(**_fields(item)) for item in table.get("input", ())),
         outputs=tuple(ModelOutput(**_fields(item)) for item in table.get("output", ())),
     )
+
+
+def _lint(table: Mapping[str, Any]) -> LintSection:
+    fields = _fields({key: value for key, value in table.items() if key != "rules"})
+    rules = table.get("rules", {})
+    return LintSection(**fields, rules=tuple(LintRuleSection(id=name, **_fields(each)) for name, each in rules.items()))
 
 
 def _verify(table: Mapping[str, Any]) -> VerifySection:

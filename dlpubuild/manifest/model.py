@@ -30,6 +30,8 @@ BoxLayout = Literal["ssd", "yolov5", "yolov8"]
 PackageFormat = Literal["bundle", "eap"]
 ManifestSchema = Literal["1.7", "2"]
 SdkBuildTool = Literal["make", "no-build"]
+RuleSeverity = Literal["off", "advice", "warning", "error"]
+FailOn = Literal["error", "warning", "never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,23 @@ class LimitsSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LintRuleSection:
+    """`[lint.rules."<soc>/<rule>"]`: what becomes of the findings of one rule; `id` is what stands in the quotes."""
+
+    id: str
+    severity: RuleSeverity
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintSection:
+    """`[lint]`: what becomes of what is found in the built model."""
+
+    fail_on: FailOn = "error"
+    rules: tuple[LintRuleSection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SdkImages:
     """`[package.acap.sdk-image]`: an image of Axis' SDK for each ACAP architecture, pinned by digest or image id."""
 
@@ -216,6 +235,7 @@ class Manifest:
     verify: VerifySection | None = None
     toolchains: tuple[ToolchainSection, ...] = ()
     limits: LimitsSection = field(default_factory=LimitsSection)
+    lint: LintSection = field(default_factory=LintSection)
     package: PackageSection = field(default_factory=PackageSection)
     locations: Mapping[str, Location]
 

@@ -101,10 +101,23 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binary:
-    """The key of the step that made a result which only the camera can read; `toolchain` is what it runs in."""
+    """What a result which only the camera can read was made from, and the key of the step that made it.
+
+    `toolchain` is what that step runs in.
+    """
 
     step: str
     toolchain: ToolchainPin
+    source: OutputOf | ProjectModel | None = None
+
+    @property
+    def readable_source(self) -> OutputOf | ProjectModel | None:
+        """What it was made from, where that is a `.tflite`."""
+        made = self.source
+        if made is None:
+            return None
+        name = made.path if isinstance(made, OutputOf) else made.file.name
+        return made if name.endswith(".tflite") else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,7 @@ def plan_build(
         if file != target.soc.model_file:
             raise _template_error(target, f'the result is "{file}", but target.toml says "{target.soc.model_file}"')
         result, compiled = _made(project, reference, own, target), _compiled(project, document, own, target)
-        binary = _binary(document, own, target)
+        binary = _binary(project, document, own, target)
         planned.append(
             PlannedTarget(
                 target=target,
@@ -114,14 +114,15 @@ def _compiled(
     return Compiled(source=_made(project, table["from"], own, target), step=step.key, toolchain=step.toolchain)
 
 
-def _binary(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> Binary | None:
+def _binary(project: Project, document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> Binary | None:
     """Return which step made a result that only the camera can read."""
     table = document.get("binary")
     if table is None:
         return None
     if table["by"] not in own:
         raise _template_error(target, f'the result is made by step "{table["by"]}", which is not there')
-    return Binary(step=own[table["by"]].key, toolchain=own[table["by"]].toolchain)
+    step = own[table["by"]]
+    return Binary(source=_made(project, table["from"], own, target), step=step.key, toolchain=step.toolchain)
 
 
 def _converter(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> ToolchainPin | None:

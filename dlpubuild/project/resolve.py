@@ -20,6 +20,7 @@ from dlpubuild.project.inputs import check_outputs, settle_inputs
 from dlpubuild.project.labels import KEY as LABELS_KEY
 from dlpubuild.project.labels import label_count_message, parse_labels
 from dlpubuild.project.layout import as_built, onnx_inputs
+from dlpubuild.project.lint_rules import check_lint_rules
 from dlpubuild.project.model import KnownSignature, KnownTensor, Project
 from dlpubuild.project.model_source import resolve_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
@@ -75,6 +76,7 @@ def resolve_project(
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)
     check_sdk(faults, targets, app)
+    check_lint_rules(faults, socs)
     calibration = None
     calibrates = resolved is None or needs_calibration(resolved[0])
     if (calibrates and _needs_calibration(faults, targets)) or every_image:
