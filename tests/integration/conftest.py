@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.factories.unmeasured import without_verify
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -102,12 +104,12 @@ def tool(tmp_path: Path, shared_toolchains: Path, tf2_python: Path) -> Tool:
 
 @pytest.fixture
 def copy_example(tmp_path: Path) -> Callable[[str], Path]:
-    """A function that copies the example project to a folder of the given name."""
+    """A function that copies the example project to a folder of the given name, without its `[verify]`."""
     import shutil
 
     def copy(name: str) -> Path:
         target = tmp_path / name
         shutil.copytree(EXAMPLE, target, ignore=shutil.ignore_patterns("dist"))
-        return target
+        return without_verify(target)
 
     return copy
