@@ -96,10 +96,14 @@ def shared_toolchains(tf2_python: Path) -> Path:
 @pytest.fixture
 def tool(tmp_path: Path, shared_toolchains: Path, tf2_python: Path) -> Tool:
     """The tool with an empty cache of results and a prepared toolchain."""
-    cache = tmp_path / "cache"
+    return tool_in(tmp_path / "cache", shared_toolchains, tf2_python)
+
+
+def tool_in(cache: Path, toolchains: Path, python: Path) -> Tool:
+    """The tool with an empty cache of results in a folder that is made, and prepared toolchains."""
     cache.mkdir()
-    (cache / "toolchains").symlink_to(shared_toolchains)
-    return Tool(cache=cache, environ=_environment(cache), python=tf2_python)
+    (cache / "toolchains").symlink_to(toolchains)
+    return Tool(cache=cache, environ=_environment(cache), python=python)
 
 
 @pytest.fixture
