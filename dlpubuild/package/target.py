@@ -35,6 +35,7 @@ from dlpubuild.project.lint_rules import settings_of
 from dlpubuild.project.model import KnownTensor
 from dlpubuild.targets.collapse import check_notes, hold_against_collapse
 from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
+from dlpubuild.targets.lint.surprise import surprise_notes
 from dlpubuild.targets.lint.verdict import hold_against_lint, lint_notes
 from dlpubuild.targets.mapping import hold_against_share, mapping_notes
 from dlpubuild.tflite.facts import EDGETPU_OPERATOR
@@ -160,6 +161,7 @@ def package_target(
         notes=(
             *(check_notes(check) if check else ()),
             *(mapping_notes(report) if report else ()),
+            *(surprise_notes(lint.placement, report) if report and lint and lint.placement else ()),
             *(lint_notes(lint, project.manifest.lint.fail_on) if lint else ()),
             *packing,
         ),
