@@ -43,6 +43,7 @@ def built_model(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> 
         source=None if compiled is None else digest(compiled.source),
         record=None if compiled is None else record(compiled.step),
         checked=record(planned.checked),
+        verified=None if planned.verified is None else digest(planned.verified),
         binary_record=None if binary is None else record(binary.step),
         binary_source=None if binary is None or binary.readable_source is None else digest(binary.readable_source),
         application=None if planned.application is None else digest(planned.application),

@@ -23,8 +23,8 @@ _NOT_SETTINGS = {
     ToolchainSection: frozenset({"name"}),
     LintRuleSection: frozenset({"id"}),
 }
-_OPTIONAL_TABLES = frozenset({"calibration", "verify", "sdk_image"})
 _TOML_NAMES = {"inputs": "input", "outputs": "output", "targets": "target", "toolchains": "toolchain", "rules": "rules"}
+_OPTIONAL_TABLES = frozenset({"boxes", "calibration", "verify", "sdk_image"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

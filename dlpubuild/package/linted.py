@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
 from dlpubuild.targets.lint.record import report_json, report_of
-from dlpubuild.targets.lint.run import lint_model, table_of
+from dlpubuild.targets.lint.run import lint_model
+from dlpubuild.targets.lint.table import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

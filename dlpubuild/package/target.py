@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild import __version__
 from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
+from dlpubuild.package.accuracy import accuracy_notes, hold_against_accuracy, measured, packaged_figures
 from dlpubuild.package.binary_target import binary_compiler, binary_description
 from dlpubuild.package.checked import read_measured
 from dlpubuild.package.compiled import compiled_facts, read_report
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from dlpubuild.package.description import ModelDescription
     from dlpubuild.package.eap.compressor import Gzip
     from dlpubuild.package.eap.stamp import WrittenEap
+    from dlpubuild.package.spec import CompilerFacts
     from dlpubuild.package.stamp import WrittenPackage
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.faults import Memo
@@ -75,7 +77,8 @@ class PackagedTarget:
     `eap` the application; each is None where the manifest asks for none. `written` is False where all lay there
     already. `notes` are what a person should know of the model, a sentence each; `check` is what
     was measured of an integer model, `lint` what its operators are to the SoC, `verification` how it compares with the
-    float model on the validation data.
+    float model on the validation data. `compiler` made the model, if any did, and `mapping` is what it said; `binary`
+    describes a model that only the camera can read.
     """
 
     soc: str
@@ -90,6 +93,9 @@ class PackagedTarget:
     check: OutputCheck | None = None
     lint: LintReport | None = None
     verification: Verification | None = None
+    compiler: CompilerFacts | None = None
+    mapping: MappingReport | None = None
+    binary: ModelDescription | None = None
 
 
 def package_target(
@@ -120,7 +126,10 @@ def package_target(
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
     check = None if built.checked is None else read_measured(built.checked, store)
-    request = _built_request(project, planned, built, report, store, epoch_s)
+    verification = measured(project, planned, built.verified, store)
+    request = replace(
+        _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
+    )
     binary = None
     if target.soc.model_file == _BINARY:
         binary = binary_description(project, target, built.binary_record, store)
@@ -137,6 +146,7 @@ def package_target(
             hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
     lint = _linted(project, target, built, read, memo)
+    hold_against_accuracy(project, planned, verification, file=_file_of(target))
     formats = project.manifest.package.formats
     package, eap, is_new, is_eap_new = None, None, False, False
     if "bundle" in formats:
@@ -161,10 +171,15 @@ def package_target(
             *(check_notes(check) if check else ()),
             *(mapping_notes(report) if report else ()),
             *(lint_notes(lint, project.manifest.lint.fail_on) if lint else ()),
+            *accuracy_notes(project, verification),
             *packing,
         ),
         check=check,
         lint=lint,
+        verification=verification,
+        compiler=request.compiler,
+        mapping=report,
+        binary=binary,
     )
 
 

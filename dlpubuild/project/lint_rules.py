@@ -14,7 +14,7 @@ from dlpubuild.manifest.tomlpath import join_path
 from dlpubuild.manifest.wording import did_you_mean, nearest_value
 from dlpubuild.project.faults import Faults
 from dlpubuild.targets.lint.model import LintSettings, RuleSetting
-from dlpubuild.targets.lint.run import table_of
+from dlpubuild.targets.lint.table import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -327,7 +327,8 @@ def _float_phrase(graph_number: int, tensors: Sequence[Tensor]) -> str:
 
 def operator_subject(graph_number: int, operator: Operator) -> str:
     """Return how a finding names an operator of subgraph `graph_number`."""
-    return f"operator {operator.index} {operator.label[:SHOWN_NAME]}{_place(graph_number)}"
+    label = "".join(sign if sign.isprintable() else "?" for sign in operator.label[:SHOWN_NAME])
+    return f"operator {operator.index} {label}{_place(graph_number)}"
 
 
 def tensor_subject(graph_number: int, tensor: Tensor) -> str:

@@ -159,6 +159,7 @@ class OperatorSpec:
     version: int = 1
     custom_code: str = ""
     options: OptionsSpec | None = None
+    custom_options: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,10 +278,13 @@ class _Encoder:
             return self._table(3)
         if not self._spec.data_outside:
             return self._table(3, (0, "ref", self._bytes(data)))
+        return self._table(3, (1, "uint64", self._put_outside(data)), (2, "uint64", len(data)))
+
+    def _put_outside(self, data: bytes) -> int:
         self.outside.append(data)
         offset = self._outside_next
         self._outside_next += len(data)
-        return self._table(3, (1, "uint64", offset), (2, "uint64", len(data)))
+        return offset
 
     def _metadata(self, name: str, data: bytes) -> int:
         self._buffers.append(data)
@@ -349,14 +353,21 @@ class _Encoder:
         options = operator.options
         inputs, outputs = self._int32s(operator.inputs), self._int32s(operator.outputs)
         written = self._table(8, *options.fields) if options else None
+        custom = self._custom_options(operator.custom_options) if operator.custom_options else ()
         return self._table(
-            9,
+            11,
             (0, "uint32", self._codes.index(code)),
             (1, "ref", inputs),
             (2, "ref", outputs),
             (3, "uint8", options.union_type if options else 0),
             (4, "ref", written),
+            *custom,
         )
+
+    def _custom_options(self, data: bytes) -> tuple[tuple[int, str, int], ...]:
+        if not self._spec.data_outside:
+            return ((5, "ref", self._bytes(data)),)
+        return ((9, "uint64", self._put_outside(data)), (10, "uint64", len(data)))
 
 
 # Conv2DOptions: VALID is 1, strides of 2, fused RELU6 is 3; field 4 and 5, the dilations, default to 1.

@@ -80,8 +80,9 @@ def phrase(text: str, kind: FactKind) -> Expression:
 
 
 def shortened(text: str) -> str:
-    """Return `text`, cut where it is longer than a person would read."""
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    """Return `text` cut where it is longer than a person would read, with what is not printable as escapes."""
+    cut = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in cut)
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from dlpubuild.targets.gate import GateRule, ModelNeeds, gate_findings, operator_subject
 from dlpubuild.targets.lint.model import LintFinding
 from dlpubuild.targets.lint.rules import operator_place
-from dlpubuild.targets.lint.table import GATE_SOURCE
+from dlpubuild.targets.lint.table import GATE_SOURCE, table_of
 from dlpubuild.tflite.facts import EDGETPU_OPERATOR, summarise
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ def refusals(model: TfliteModel, soc: Soc, table: LintTable) -> Iterator[LintFin
         yield _finding(each, soc, table, place)
 
 
+def takes_quantization(model: TfliteModel, soc: Soc) -> bool:
+    """Return whether `soc` takes a model that is quantized as this one is, or what its compiler made of one."""
+    facts = summarise(model)
+    return facts.quantization in _allowed(soc) if not _is_compiled(facts) else _takes_compiled(table_of(soc))
+
+
 def _finding(found: GateFinding, soc: Soc, table: LintTable, place: dict[str, object]) -> LintFinding:
     runs_on_cpu = found.rule is GateRule.FLOAT_OPERATOR and soc.gate.integer_only
     return LintFinding(
@@ -60,13 +66,10 @@ def _finding(found: GateFinding, soc: Soc, table: LintTable, place: dict[str, ob
 
 def _needs(model: TfliteModel, soc: Soc, table: LintTable, facts: ModelFacts) -> ModelNeeds:
     """Return the needs that come nearest to what the model is, of all that the SoC takes."""
-    allowed: list[QuantizationLabel] = ["per-channel" if q == "int8" else q for q in soc.allowed_quantization]
+    allowed = _allowed(soc)
     wanted = facts.quantization
     if wanted not in allowed:
         wanted = next((each for each in ("per-channel", *allowed) if each in allowed), "none")
-    is_compiled = EDGETPU_OPERATOR in facts.custom_operators and any(
-        EDGETPU_OPERATOR in operator.names for operator in table.operators
-    )
     return ModelNeeds(
         quantization=wanted,
         input_type=_io(model.inputs, soc),
@@ -74,8 +77,21 @@ def _needs(model: TfliteModel, soc: Soc, table: LintTable, facts: ModelFacts) ->
         integer_only=soc.gate.integer_only,
         static_shapes=soc.gate.static_shapes,
         batch=soc.gate.batch,
-        compiled_operator=EDGETPU_OPERATOR if is_compiled else None,
+        compiled_operator=EDGETPU_OPERATOR if _is_compiled(facts) and _takes_compiled(table) else None,
     )
+
+
+def _allowed(soc: Soc) -> list[QuantizationLabel]:
+    return ["per-channel" if each == "int8" else each for each in soc.allowed_quantization]
+
+
+def _is_compiled(facts: ModelFacts) -> bool:
+    return EDGETPU_OPERATOR in facts.custom_operators
+
+
+def _takes_compiled(table: LintTable) -> bool:
+    """Whether the DLPU is the one that the compiler of such files is for."""
+    return any(EDGETPU_OPERATOR in operator.names for operator in table.operators)
 
 
 def _io(tensors: Sequence[Tensor], soc: Soc) -> IoType:

@@ -14,12 +14,13 @@ from dlpubuild.targets.lint.gate_rules import refusals
 from dlpubuild.targets.lint.model import SEVERITIES, LintFinding, LintReport, Silenced
 from dlpubuild.targets.lint.placement import place_operators
 from dlpubuild.targets.lint.rules import judge, model_findings, tensor_findings
-from dlpubuild.targets.lint.table import PARTS_RULE, LintTable
+from dlpubuild.targets.lint.table import PARTS_RULE, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dlpubuild.targets.lint.model import LintSettings, Placement
+    from dlpubuild.targets.lint.table import LintTable
     from dlpubuild.targets.model import Soc
     from dlpubuild.tflite.model import TfliteModel
 
@@ -44,17 +45,6 @@ def lint_model(model: TfliteModel, soc: Soc, settings: LintSettings) -> LintRepo
     ]
     kept, silenced = _settled(findings, settings)
     return LintReport(soc=soc.name, findings=_sorted(kept), silenced=silenced, placement=placement)
-
-
-def table_of(soc: Soc) -> LintTable:
-    """Return the rules of `soc`; where its `target.toml` has none, only the gate has something to say."""
-    return soc.lint or LintTable(
-        soc=soc.name,
-        file=soc.folder / "target.toml",
-        processor="DLPU" if soc.deep_learning_processor else "CPU",
-        parts="none",
-        integer_only=soc.gate.integer_only,
-    )
 
 
 def _too_many_parts(table: LintTable, placement: Placement | None) -> Iterator[LintFinding]:

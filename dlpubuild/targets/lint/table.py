@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlpubuild.targets.lint.model import Evidence, Severity
+    from dlpubuild.targets.model import Soc
 
 # `first`: one part is mapped, and what depends on an operator that it cannot take stays outside. `any`: every operator
 # for itself. `none`: nothing can be said, or there is nothing to say.
@@ -124,3 +125,14 @@ class LintTable:
         if self.max_parts is not None:
             own.add(PARTS_RULE)
         return tuple(sorted(self.full_id(rule) for rule in own))
+
+
+def table_of(soc: Soc) -> LintTable:
+    """Return the rules of `soc`; where its `target.toml` has none, only the gate has something to say."""
+    return soc.lint or LintTable(
+        soc=soc.name,
+        file=soc.folder / "target.toml",
+        processor="DLPU" if soc.deep_learning_processor else "CPU",
+        parts="none",
+        integer_only=soc.gate.integer_only,
+    )

@@ -58,6 +58,7 @@ SECTIONS = {
     "model.output": (model.ModelOutput, property_of(property_of(SCHEMA, "model"), "output")["items"]),
     "calibration": (model.CalibrationSection, property_of(SCHEMA, "calibration")),
     "verify": (model.VerifySection, property_of(SCHEMA, "verify")),
+    "verify.boxes": (model.BoxesSection, property_of(property_of(SCHEMA, "verify"), "boxes")),
     "target.<template>": (model.TargetSection, SCHEMA["$defs"]["template-target"]),
     "toolchain.<name>": (model.ToolchainSection, SCHEMA["$defs"]["toolchain"]),
     "limits": (model.LimitsSection, property_of(SCHEMA, "limits")),
