@@ -174,6 +174,13 @@ def with_slice() -> ModelSpec:
     return net.model()
 
 
+def with_tile() -> ModelSpec:
+    """Return a model that ends with its last feature map repeated."""
+    net, x = start()
+    net.layer("TILE", (x, net.numbers((1, 1, 2, 1))), (1, 16, 32, 48))
+    return net.model()
+
+
 def in_parts(count: int) -> ModelSpec:
     """Return a model that goes from the DLPU to the CPU and back, so that it falls into `count` parts."""
     net, x = start()
