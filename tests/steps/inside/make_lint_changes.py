@@ -5,7 +5,6 @@ Out: `<soc>.<rule>.before.tflite` and `.after.tflite` in the working folder.
 
 # mypy: ignore-errors
 
-import json
 import sys
 import warnings
 from pathlib import Path
