@@ -93,7 +93,7 @@ def _change_row(change: Change) -> tuple[str, str, str, str]:
     texts = _text(change.name, old), _text(change.name, new)
     if texts[0] == texts[1] and change.name in _SIZES:
         texts = f"{old:,} B", f"{new:,} B"
-    return (_WORDS.get(change.name, change.name), *texts, relative)
+    return (_WORDS.get(change.name, printable(change.name)), *texts, relative)
 
 
 def _is_measure(name: str) -> bool:

@@ -33,7 +33,7 @@ _SHOWN_SIZES = 16
 
 
 class OperatorRow(NamedTuple):
-    """An operator in words; `runtime` is the first TensorFlow that has its version, `custom`, or empty where not known."""
+    """An operator in words; `runtime` is the first TensorFlow that has its version, `custom`, or empty if unknown."""
 
     number: int
     label: str
