@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from tests.steps.conftest import run_inside
-from tests.steps.verified import CALIBRATED_ON, COUNT, Workshop, npz, workshop
+from tests.steps.verified import CALIBRATED_ON, COUNT, npz
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.steps.verified import Workshop
 
 pytestmark = pytest.mark.toolchain
 
@@ -21,17 +21,6 @@ SCORES = [number % 8 for number in range(COUNT)]
 YES = [number % 2 for number in range(COUNT)]
 LABELS = {"scores": SCORES, "yes": YES, "logit": YES, "map": None}
 CALIBRATION = {"inputs": [], "data": npz("in/calibration.npz", CALIBRATED_ON)}
-
-
-@pytest.fixture(scope="module")
-def shop(tf2_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    made = workshop(tf2_python, tmp_path_factory.mktemp("verified"))
-    models = [(name, made.float_model(name)) for name in ("heads", "pair")]
-    models += [("heads", made.quantized("heads", io=io)) for io in ("uint8", "int8", "float32")]
-    models += [("heads", made.quantized("heads", count=count)) for count in (6, 12)]
-    models += [("heads", made.quantized("heads", scheme="per-channel")), ("pair", made.quantized("pair"))]
-    made.run_plainly(models)
-    return made
 
 
 def by_name(document: dict[str, Any]) -> dict[str, dict[str, Any]]:

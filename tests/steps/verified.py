@@ -121,7 +121,15 @@ class Workshop:
 
 
 def workshop(python: Path, folder: Path) -> Workshop:
+    """Make the models of inside/make_verified.py, and run those that are compared by TensorFlow's interpreter."""
     run_inside(python, "make_verified.py", {}, folder)
     for saved in SAMPLES:
         shutil.rmtree(folder / saved, ignore_errors=True)
-    return Workshop(python=python, folder=folder)
+    made = Workshop(python=python, folder=folder)
+    models = [(name, made.float_model(name)) for name in ("heads", "pair", "yolov5", "yolov8", "ssd")]
+    models += [("heads", made.quantized("heads", io=io)) for io in ("uint8", "int8", "float32")]
+    models += [("heads", made.quantized("heads", count=count)) for count in (6, 12)]
+    models += [("heads", made.quantized("heads", scheme="per-channel")), ("pair", made.quantized("pair"))]
+    models += [(name, made.quantized(name, io="float32")) for name in ("yolov5", "yolov8", "ssd")]
+    made.run_plainly(models)
+    return made
