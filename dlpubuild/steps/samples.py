@@ -126,7 +126,7 @@ class Arrays:
     def __init__(self, data, inputs):
         self._indices = data["indices"]
         self._inputs = inputs
-        self._arrays = _npy(data["file"]) if data["kind"] == "npy" else _npz(data["file"], inputs)
+        self._arrays = _npy(data["file"]) if data["kind"] == "npy" else _npz(data["file"], inputs, data.get("array"))
         for array, each in zip(self._arrays, inputs):
             _check_array(array, each, max(self._indices) + 1)
 
@@ -151,10 +151,11 @@ def _npy(path):
     return [array]
 
 
-def _npz(path, inputs):
+def _npz(path, inputs, array):
+    """Return the array of each input; that of the only one may be called otherwise: `array`."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            names = [each["name"] for each in inputs]
+            names = [each["name"] for each in inputs] if array is None else [array]
             # A file with one array and a model with one input leave no doubt about what is meant.
             if len(names) == 1 and len(archive.files) == 1:
                 names = archive.files

@@ -68,7 +68,12 @@ def _apart(function, role):
 
 
 def _labels(params):
-    return {name: values for name, values in (params.get("labels") or {}).items() if values is not None}
+    """Return the classes by name of output; a sample without has -1 in the parameters, which TOML has no null for."""
+    return {
+        name: [None if each is None or each < 0 else each for each in values]
+        for name, values in (params.get("labels") or {}).items()
+        if values is not None
+    }
 
 
 def _checked_labels(params, built, count):
