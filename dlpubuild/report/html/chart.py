@@ -24,6 +24,7 @@ HISTOGRAM_HEIGHT = 120.0
 STRIP_WIDTH = 960.0
 STRIP_HEIGHT = 150.0
 _STEP = 0.05
+_LINES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +178,7 @@ def error_strip(layers: Sequence[Json], worst: int) -> Strip | None:
     if not known:
         return None
     ordered = sorted(known, key=lambda pair: pair[0].get("index", 0))
-    marked = {id(layer) for layer, _ in sorted(known, key=lambda pair: -pair[1])[:worst]}
+    marked = {id(layer) for layer, _ in sorted(known, key=lambda pair: pair[1], reverse=True)[:worst]}
     step = _round_step(max(error for _, error in known))
     top = step * math.ceil(max(error for _, error in known) / step + 1e-9)
     pitch = min(40.0, STRIP_WIDTH / len(ordered))
@@ -205,7 +206,7 @@ def _round_step(highest: float) -> float:
     if highest <= 0:
         return 1.0
     power = float(10.0 ** math.floor(math.log10(highest)))
-    return next(power * factor for factor in (0.25, 0.5, 1.0, 2.5) if highest / (power * factor) <= 5)
+    return next(power * factor for factor in (0.25, 0.5, 1.0, 2.5) if highest / (power * factor) <= _LINES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
