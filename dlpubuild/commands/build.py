@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,15 @@ def build(
         str | None,
         typer.Option("--step", metavar="NAME", help="Stop after this step (a name that plan shows); no packages."),
     ] = None,
+    report: Annotated[
+        list[Path],
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write the report to this file, too: .html, .json or .md; may be given several times.",
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    no_report: Annotated[bool, typer.Option("--no-report", help="Leave no report beside the packages.")] = False,
     offline: options.OfflineOption = False,
     locked: options.LockedOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
@@ -39,7 +49,9 @@ def build(
 
     Steps that have run before on the same inputs are not run again, in whatever folder or project that was. Where no
     container runs them, the toolchain is prepared when the first step needs it. Packages go to
-    dist/<name>-<version>-<soc>.tar.gz and to a folder of that name.
+    dist/<name>-<version>-<soc>.tar.gz and to a folder of that name, the report of this build to
+    dist/<name>-<version>-report.html, with the same as .json and as a short .md. A build that failed, or was
+    interrupted, leaves a report, too.
 
     \b
     Examples:
@@ -49,6 +61,7 @@ def build(
       dlpubuild build --executor docker --memory 4GiB
       dlpubuild build --offline --locked        # a release, again
       dlpubuild build --step calibrate          # as far as this step
+      dlpubuild build --report build/model.html # the report there as well
 
     \b
     Exit codes: 0 done, 1 a step failed or a folder cannot be written, 2 the manifest is at fault, 3 nothing selected,
@@ -57,6 +70,7 @@ def build(
     """  # noqa: D301 - click wants the character itself
     from dlpubuild.commands.building import BuildRequest, run_build  # noqa: PLC0415 - `--help` needs none of it
     from dlpubuild.commands.execution import LimitOptions  # noqa: PLC0415
+    from dlpubuild.commands.reporting import ReportRequest  # noqa: PLC0415
     from dlpubuild.report.build import build_json, build_text, not_begun_json  # noqa: PLC0415
 
     host = read_host()
@@ -73,6 +87,7 @@ def build(
             quiet=quiet or as_json,
             executor=executor,
             limits=LimitOptions(memory=memory, cpus=cpus, pids=pids),
+            report=ReportRequest(beside=not no_report, copies=tuple(report)),
         )
         with interruptible() as interrupts, open_memo(host) as memo:
             result = run_build(host, memo, request, interrupts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dlpubuild import __version__
@@ -20,6 +20,7 @@ from dlpubuild.commands.execution import (
     wanted_limits,
 )
 from dlpubuild.commands.made import built_model, keep_own_model
+from dlpubuild.commands.reporting import Reporter, ReportRequest, Seen, check_copies, cut_short
 from dlpubuild.commands.selecting import buildable_targets, plan_until, with_toolchains
 from dlpubuild.commands.wiring import (
     DEFAULT_MANIFEST,
@@ -33,7 +34,7 @@ from dlpubuild.commands.wiring import (
 )
 from dlpubuild.engine.events import Notice
 from dlpubuild.engine.scheduler import State, merged
-from dlpubuild.errors import DlpuError, ErrorCode, OutputError, StoreError
+from dlpubuild.errors import DlpuError, ErrorCode, InterruptedBuildError, OutputError, StoreError
 from dlpubuild.package.target import check_packages, package_target
 from dlpubuild.plan.model import Plan
 from dlpubuild.project.resolve import notes_on
@@ -41,7 +42,7 @@ from dlpubuild.report.build import BuildResult, TargetResult
 from dlpubuild.report.console import watching
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from dlpubuild.cas.memo import Memo
@@ -85,6 +86,7 @@ class BuildRequest:
     quiet: bool
     executor: str
     limits: LimitOptions
+    report: ReportRequest = field(default_factory=ReportRequest)
 
 
 def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interrupts) -> BuildResult:
@@ -97,6 +99,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     started_s = time.monotonic()
     # What a variable says is looked at now, not when the work is done.
     limits = _Limits(epoch_s=host.epoch_s, budget_bytes=host.budget_bytes)
+    check_copies(request.report.copies)
     manifest = read_manifest(request.manifest, memo)
     socs = read_socs(manifest, memo)
     selected, refused = buildable_targets(manifest, socs, request.targets, keep_going=request.keep_going)
@@ -127,6 +130,9 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
         observe(Notice(text=f"executor: {execution.told}"))
         for note in notes:
             observe(Notice(text=f"note: {note}"))
+        if request.step is not None and request.report.copies:
+            observe(Notice(text="note: a build that stops after a step makes no report"))
+        seen = Seen(observe=observe)
         work = _Work(
             host=host,
             memo=memo,
@@ -136,18 +142,43 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
             out_dir=out_dir,
             gzip=gzip,
             limits=limits,
-            observe=observe,
+            observe=seen,
         )
-        targets, outcomes = work.run(request, interrupts)
-    asked = [section.soc for section in manifest.targets]
-    return BuildResult(
-        plan=plan,
-        outcomes=outcomes,
-        targets=tuple(sorted((*refused, *without_toolchain, *targets), key=lambda each: asked.index(each.soc))),
-        command=_command(request),
-        seconds=time.monotonic() - started_s,
-        until_step=request.step,
-    )
+        reporter = Reporter(
+            project=project,
+            socs=socs,
+            store=open_store(host),
+            memo=memo,
+            out_dir=out_dir,
+            executor=execution.told,
+            epoch_s=limits.epoch_s,
+            now_ns=host.now_ns,
+            request=request.report,
+        )
+
+        def ended(outcomes: Mapping[str, StepOutcome], targets: Iterable[TargetResult]) -> BuildResult:
+            asked = [section.soc for section in manifest.targets]
+            every = (*refused, *without_toolchain, *targets)
+            return BuildResult(
+                plan=plan,
+                outcomes=outcomes,
+                targets=tuple(sorted(every, key=lambda each: asked.index(each.soc))),
+                command=_command(request),
+                seconds=time.monotonic() - started_s,
+                until_step=request.step,
+            )
+
+        try:
+            targets, outcomes = work.run(request, interrupts)
+        except (DlpuError, KeyboardInterrupt) as error:
+            fault = (
+                error if isinstance(error, DlpuError) else InterruptedBuildError(ErrorCode.INTERRUPTED, "interrupted")
+            )
+            unfinished = ended(seen.outcomes(plan), cut_short(plan, fault))
+            if reporter.with_report(unfinished).report_error is not None:
+                observe(Notice(text="note: the report of this build could not be written"))
+            raise
+        return reporter.with_report(ended(outcomes, targets))
 
 
 def _require_locked(manifest: Manifest, project: Project, *, whole: bool) -> None:
@@ -312,4 +343,6 @@ def _target_result(
         seconds=sum(outcome.seconds for outcome in own),
         ran=any(outcome.state is State.RAN for outcome in own),
         steps=len(own),
+        lint=package.lint,
+        verification=package.verification,
     )

@@ -1,4 +1,4 @@
-"""`dlpubuild clean`: packages removed."""
+"""`dlpubuild clean`: packages and reports removed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def clean(
     output: options.OutputOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be removed.")] = False,
 ) -> None:
-    """Remove the packages of this project.
+    """Remove the packages and reports of this project.
 
     Only what builds left in the output folder is removed; the cache stays, so that the next build has nothing to run.
     To empty the cache as well: dlpubuild cache clear.

@@ -10,7 +10,7 @@ import typer
 
 def schema(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="dlpu, lock, model, steps or target.", show_default=False)
+        str, typer.Argument(metavar="NAME", help="dlpu, lock, model, report, steps or target.", show_default=False)
     ] = "dlpu",
 ) -> None:
     """Print the JSON Schema of dlpu.toml, or another.
@@ -22,6 +22,7 @@ def schema(
     Examples:
       dlpubuild schema > dlpu.schema.json
       dlpubuild schema model            # model.json in packages
+      dlpubuild schema report           # the report of a build as JSON
     """  # noqa: D301 - click wants the character itself
     from difflib import get_close_matches  # noqa: PLC0415
 

@@ -54,7 +54,7 @@ def writable(out_dir: Path) -> Iterator[None]:
         finally:
             os.close(lock)
     except OSError as error:
-        raise _cannot_write(out_dir, error) from error
+        raise cannot_write(out_dir, error) from error
 
 
 def sweep(out_dir: Path) -> tuple[str, ...]:
@@ -162,7 +162,8 @@ def _not_ours(path: Path, why: str) -> OutputError:
     )
 
 
-def _cannot_write(out_dir: Path, error: OSError) -> OutputError:
+def cannot_write(out_dir: Path, error: OSError) -> OutputError:
+    """Return what to tell of an `error` met while `out_dir` was written to."""
     hints = {
         errno.ENOSPC: "free some space there, or write elsewhere with `--output DIR`",
         errno.EDQUOT: "your quota there is used up; free some space, or write elsewhere with `--output DIR`",

@@ -1,4 +1,4 @@
-"""Packages removed again: exactly what builds of one project left in an output folder.
+"""Packages and reports removed again: exactly what builds of one project left in an output folder.
 
 In: an output folder and a project's name. Out: the paths that a build made, by the stamps it left beside them.
 Anything without a stamp, and a folder that holds other files too, is not touched.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dlpubuild.package.eap.stamp import stamped_eap
 from dlpubuild.package.output_folder import require_replaceable, writable
+from dlpubuild.package.report_files import stamped_report
 from dlpubuild.package.stamp import ARCHIVE_SUFFIX
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _STAMP = re.compile(r"\.(?P<base>.+)\.stamp\.json")
 
 
 def package_paths(out_dir: Path, project_name: str) -> tuple[Path, ...]:
-    """Return folders, archives and `.eap` files of the project's packages in `out_dir`, sorted, then their stamps."""
+    """Return packages and reports of the project in `out_dir`, sorted, then their stamps.
+
+    Packages are folders, archives and `.eap` files.
+    """
     if not out_dir.is_dir():
         return ()
     found: list[Path] = []
@@ -36,6 +40,7 @@ def package_paths(out_dir: Path, project_name: str) -> tuple[Path, ...]:
             # An .eap has the name that Axis' tool gives it; only its stamp says which.
             if (eap := stamped_eap(path)) is not None:
                 made.append(eap.path)
+            made += stamped_report(path) or ()
             found += [each for each in made if os.path.lexists(each)]
             stamps.append(path)
     return (*sorted(found), *sorted(stamps))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.engine.scheduler import State
 from dlpubuild.errors import BuildFailedError, StepFailedError
+from dlpubuild.report.accuracy import accuracy_cell, verification_json
 from dlpubuild.report.text import Paint, columns, display_width, seconds_text, size_text
 
 if TYPE_CHECKING:
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 
     from dlpubuild.engine.scheduler import StepOutcome
     from dlpubuild.errors import DlpuError
+    from dlpubuild.package.report_files import WrittenReport
     from dlpubuild.package.target import PackagedTarget
     from dlpubuild.plan.model import Plan
+    from dlpubuild.targets.lint.model import LintReport
+    from dlpubuild.targets.verification import Verification
 
 _OPERATORS_SHOWN = 4
 
@@ -28,7 +32,8 @@ class TargetResult:
 
     `seconds` sums up its steps, shared ones included, whenever they ran; `ran` says whether any ran now, `steps` how
     many there are: none where the project's model is packaged as it is. Neither package nor error: a step that it needs
-    was skipped because another failed.
+    was skipped because another failed. `lint` and `verification` are there as far as they went, also of a target that
+    failed because of them.
     """
 
     soc: str
@@ -39,13 +44,16 @@ class TargetResult:
     seconds: float = 0.0
     ran: bool = False
     steps: int | None = None
+    lint: LintReport | None = None
+    verification: Verification | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
     """A finished build.
 
-    `command` is the command line that asks for it. `until_step` names the step it was to stop after, if any.
+    `command` is the command line that asks for it. `until_step` names the step it was to stop after, if any. `report`
+    is what was written of it; `report_error` says why it could not be.
     """
 
     plan: Plan
@@ -54,12 +62,15 @@ class BuildResult:
     command: tuple[str, ...]
     seconds: float
     until_step: str | None = None
+    report: WrittenReport | None = None
+    report_error: DlpuError | None = None
 
     @property
     def errors(self) -> tuple[DlpuError, ...]:
-        """Every distinct error, those of steps first, in plan order."""
+        """Every distinct error, those of steps first, in plan order; that of the report comes last."""
         steps = [self.outcomes[step.key].error for step in self.plan.steps if step.key in self.outcomes]
-        found = [error for error in (*steps, *(target.error for target in self.targets)) if error is not None]
+        targets = [target.error for target in self.targets]
+        found = [error for error in (*steps, *targets, self.report_error) if error is not None]
         return tuple({id(error): error for error in found}.values())
 
     @property
@@ -90,15 +101,23 @@ def build_text(result: BuildResult, *, colored: bool, width: int | None = None) 
     table = _table(result, paint, brief=False)
     if width is not None and any(display_width(line) > width for line in table.splitlines()):
         table = _table(result, paint, brief=True)
-    return f"{table}{_closing(result, paint)}\n"
+    report = "" if result.report is None else f"report: {_short(result.report.path('html'))}\n"
+    return f"{table}{_closing(result, paint)}\n{report}"
 
 
 def _table(result: BuildResult, paint: Paint, *, brief: bool) -> str:
     if not result.targets:
         return ""
     rows = [_row(target, paint, brief=brief) for target in result.targets]
-    names = ("target", "quantization", "I/O", "model", "operators", "time", "steps", "package")
-    return columns(rows, header=[paint.strong(name) for name in names], right=frozenset({3, 5})) + "\n"
+    names = ["target", "quantization", "I/O", "model", "operators", "time", "steps", "package"]
+    if any(target.package is not None and target.package.verification is not None for target in result.targets):
+        rows = [(*row[:5], _accuracy(target), *row[5:]) for row, target in zip(rows, result.targets, strict=True)]
+        names.insert(5, "accuracy")
+    return columns(rows, header=[paint.strong(name) for name in names], right=frozenset({3, len(names) - 3})) + "\n"
+
+
+def _accuracy(target: TargetResult) -> str:
+    return "-" if target.package is None else accuracy_cell(target.package.verification)
 
 
 def _row(target: TargetResult, paint: Paint, *, brief: bool) -> tuple[str, ...]:
@@ -180,13 +199,20 @@ def build_json(result: BuildResult) -> dict[str, Any]:
             if step.key in result.outcomes
         ],
         "targets": [_target_json(target) for target in result.targets],
+        "report": None if result.report is None else _report_json(result.report),
         "errors": [error_json(error) for error in result.errors],
     }
 
 
 def not_begun_json(error: DlpuError) -> dict[str, Any]:
     """Return the outcome of a build that never began."""
-    return {"schema": 1, "ok": False, "seconds": 0.0, "steps": [], "targets": [], "errors": [error_json(error)]}
+    nothing: dict[str, Any] = {"schema": 1, "ok": False, "seconds": 0.0, "steps": [], "targets": [], "report": None}
+    return {**nothing, "errors": [error_json(error)]}
+
+
+def _report_json(report: WrittenReport) -> dict[str, Any]:
+    paths = {"json": report.path("json"), "html": report.path("html"), "markdown": report.path("md")}
+    return {**{name: str(path) for name, path in paths.items()}, "written": report.written}
 
 
 def _target_json(target: TargetResult) -> dict[str, Any]:
@@ -205,6 +231,8 @@ def _target_json(target: TargetResult) -> dict[str, Any]:
         "io": target.io,
         "operators": dict(package.operators),
         "outputs": _outputs_json(package),
+        "lint": _lint_json(package),
+        "accuracy": verification_json(package.verification),
         "notes": list(package.notes),
         "seconds": round(target.seconds, 3),
     }
@@ -227,6 +255,26 @@ def _outputs_json(package: PackagedTarget) -> list[dict[str, Any]]:
         }
         for name, found in measured
     ]
+
+
+def _lint_json(package: PackagedTarget) -> dict[str, Any] | None:
+    """How much lint found, and where operators run; None where the model could not be read."""
+    lint = package.lint
+    if lint is None:
+        return None
+    placement = lint.placement
+    return {
+        **{str(severity): count for severity, count in lint.counts.items()},
+        "silenced": sum(each.count for each in lint.silenced),
+        "placement": None
+        if placement is None
+        else {
+            "dlpu": len(placement.on_dlpu),
+            "cpu": len(placement.on_cpu),
+            "parts": placement.parts,
+            "switches": placement.switches,
+        },
+    }
 
 
 def _bundle_json(package: PackagedTarget) -> dict[str, Any]:

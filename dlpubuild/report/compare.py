@@ -2,7 +2,8 @@
 
 In: an older and a newer document, as `schemas/report.schema.json` describes them. Out: a document of its own
 (`schemas/report-compare.schema.json`) with what was added, removed and changed per SoC, and what went in that has
-another digest. Whether accuracy is better or worse is said only where the 95 % intervals lie apart. Nothing is rendered here.
+another digest. Whether accuracy is better or worse is said only where the 95 % intervals lie apart. Nothing is rendered
+here.
 """
 
 from __future__ import annotations

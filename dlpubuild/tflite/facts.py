@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -20,11 +19,12 @@ from dlpubuild.tflite.weights import (
     used_tensors,
     weight_uses,
 )
+from dlpubuild.tflite.work import count_macs, parameter_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from dlpubuild.tflite.model import Operator, Subgraph, Tensor, TfliteModel
+    from dlpubuild.tflite.model import Operator, Tensor, TfliteModel
     from dlpubuild.tflite.weights import WeightUse
 
 Granularity = Literal["none", "per-tensor", "per-channel"]
@@ -82,7 +82,7 @@ def summarise(model: TfliteModel) -> ModelFacts:
     return ModelFacts(
         operators=MappingProxyType(dict(sorted(Counter(op.label for op in _operators(model)).items()))),
         macs=count_macs(model),
-        parameter_bytes=_parameter_bytes(model),
+        parameter_bytes=parameter_bytes(model),
         granularity=_granularity(model),
         weight_kind=_weight_kind(model, uses),
         quantization=_quantization(model, uses),
@@ -98,44 +98,6 @@ def summarise(model: TfliteModel) -> ModelFacts:
 def is_flex(custom_code: str) -> bool:
     """Return whether a custom code names one of TensorFlow's own operators, kept as it was."""
     return custom_code.startswith(FLEX_PREFIX)
-
-
-def count_macs(model: TfliteModel) -> int:
-    """Return the multiply-accumulates of CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED, BATCH_MATMUL.
-
-    Biases, activations and all other operators count nothing, recurrent ones included. Padding counts as if it
-    were multiplied. A dimension that is only known at run time counts with the size stored, which is 1.
-    """
-    return sum(_macs(graph, operator) for graph in model.subgraphs for operator in graph.operators)
-
-
-def _macs(graph: Subgraph, operator: Operator) -> int:
-    first, weights, third = (_shape(graph, operator.inputs, position) for position in range(3))
-    output = _size(_shape(graph, operator.outputs, 0))
-    macs = 0
-    match operator.name:
-        case "CONV_2D":  # weights [out, h, w, in / groups]
-            macs = output * _size(weights[1:])
-        case "DEPTHWISE_CONV_2D":  # weights [1, h, w, out]
-            macs = output * _size(weights[1:3])
-        case "TRANSPOSE_CONV":  # inputs: output shape, weights [out, h, w, in], activations
-            macs = _size(third) * _size(weights[:3])
-        case "FULLY_CONNECTED":  # weights [out, in]
-            macs = output * _size(weights[-1:])
-        case "BATCH_MATMUL":  # first [..., rows, inner], or [..., inner, rows] where adj_x
-            macs = output * _size(first[-2:-1] if operator.options.get("adj_x") else first[-1:])
-        case _:
-            pass
-    return macs
-
-
-def _shape(graph: Subgraph, indices: Sequence[int], position: int) -> tuple[int, ...]:
-    index = indices[position] if position < len(indices) else -1
-    return graph.tensors[index].shape if index >= 0 else ()
-
-
-def _size(shape: Sequence[int]) -> int:
-    return prod(1 if dimension < 0 else dimension for dimension in shape)
 
 
 def _operators(model: TfliteModel) -> Iterator[Operator]:
@@ -157,10 +119,6 @@ def _float_tensors(model: TfliteModel) -> Iterator[Tensor]:
     for graph in model.subgraphs:
         computing = {t.index for operator in graph.operators for t in operands(graph, operator) if is_float(t)}
         yield from (graph.tensors[index] for index in sorted(computing))
-
-
-def _parameter_bytes(model: TfliteModel) -> int:
-    return sum({tensor.buffer: tensor.constant_bytes for tensor in _constants(model)}.values())
 
 
 def _granularity(model: TfliteModel) -> Granularity:

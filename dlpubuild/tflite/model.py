@@ -72,7 +72,8 @@ class Operator:
     `name` is the schema's builtin name (`CONV_2D`), or `CUSTOM`; `custom_code` names a custom operator
     (`edgetpu-custom-op`, `FlexErf`). `inputs` and `outputs` are tensor indices, -1 for an absent optional input.
     `options` holds the builtin options by schema name (`stride_h`, `padding`: `SAME`, `fused_activation_function`:
-    `RELU6`), as far as the reader knows the operator.
+    `RELU6`), as far as the reader knows the operator. `custom_bytes` is the length of a custom operator's options,
+    which is where a compiler keeps what it made of the operators that it mapped.
     """
 
     index: int
@@ -81,6 +82,7 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     custom_code: str = ""
+    custom_bytes: int = 0
     options: Mapping[str, OptionValue]
 
     @property
@@ -92,6 +94,12 @@ class Operator:
     def label(self) -> str:
         """The name a person knows it by."""
         return self.custom_code or self.name
+
+    @property
+    def activation(self) -> str:
+        """What is fused behind it, such as `RELU6`; empty for nothing, and where it cannot have one."""
+        found = self.options.get("fused_activation_function", "NONE")
+        return "" if found == "NONE" else str(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +134,7 @@ class TfliteModel:
     signatures: tuple[Signature, ...]
     metadata: Mapping[str, bytes]
     data: bytes | memoryview = field(default=b"", repr=False, compare=False)
+    _names: dict[int, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def main(self) -> Subgraph:
@@ -144,10 +153,11 @@ class TfliteModel:
 
     def public_name(self, tensor: Tensor) -> str:
         """Return the signature's name of an input or output; else the tensor's own, without `:0` and prefix."""
-        for signature in self.signatures:
-            if signature.subgraph != 0:
-                continue
-            for name, index in (*signature.inputs, *signature.outputs):
-                if index == tensor.index:
-                    return name
+        # Looked up once for all: a hostile file may have a hundred thousand of each.
+        if self.signatures and not self._names:
+            named = ((*each.inputs, *each.outputs) for each in reversed(self.signatures) if each.subgraph == 0)
+            self._names.update({index: name for entries in named for name, index in reversed(entries)})
+        is_in_main = tensor.index < len(self.main.tensors) and self.main.tensors[tensor.index] is tensor
+        if is_in_main and tensor.index in self._names:
+            return self._names[tensor.index]
         return tensor.name.removeprefix("serving_default_").removesuffix(":0")

@@ -18,7 +18,6 @@ from dlpubuild.tflite.flatbuffer import (
     INT8,
     INT32,
     INT64,
-    UINT8,
     UINT32,
     UINT64,
     FlatBuffer,
@@ -27,20 +26,16 @@ from dlpubuild.tflite.flatbuffer import (
 )
 from dlpubuild.tflite.foreign import describe_foreign
 from dlpubuild.tflite.model import Operator, Signature, Subgraph, Tensor, TensorQuantization, TfliteModel
+from dlpubuild.tflite.read_options import FIRST_OUTSIDE_OFFSET, builtin_options, custom_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from dlpubuild.tflite.model import OptionValue
-
 # Kernels stop at 8 dimensions; a shape without a limit would make a product of millions of factors.
 MAX_RANK = 64
 
 _T = TypeVar("_T")
-
-# Offsets 0 and 1 of a Buffer are placeholders: its bytes, if any, are inside the flatbuffer.
-_FIRST_OUTSIDE_OFFSET = 2
 
 
 def read_file(path: Path) -> TfliteModel:
@@ -83,7 +78,7 @@ def read_model(data: bytes) -> TfliteModel:
     # Buffer 0 means "no data", and a file without constants may leave even that one out.
     spans = [_buffer_span(buffer, table) for table in model.tables(4)] or [(0, 0)]  # buffers
     codes = [_operator_code(table) for table in model.tables(1)]  # operator_codes
-    subgraphs = tuple(_subgraph(table, spans, codes) for table in model.tables(2))  # subgraphs
+    subgraphs = tuple(_subgraph(buffer, table, spans, codes) for table in model.tables(2))  # subgraphs
     if not subgraphs:
         raise NotAModelError("the TensorFlow Lite file holds no graph", hint="convert the model again")
     return TfliteModel(
@@ -114,7 +109,7 @@ def _bad_index(what: str, index: int, count: int) -> NotAModelError:
 def _buffer_span(buffer: FlatBuffer, table: Table) -> tuple[int, int]:
     """Return start and length in bytes of a Buffer's contents, which lie in the flatbuffer or behind it."""
     offset = table.integer(1, UINT64)  # offset
-    if offset >= _FIRST_OUTSIDE_OFFSET:
+    if offset >= FIRST_OUTSIDE_OFFSET:
         length = table.integer(2, UINT64)  # size
         buffer.check(offset, length)
         return offset, length
@@ -132,10 +127,12 @@ def _operator_code(table: Table) -> tuple[str, str, int]:
     return schema.name_of(schema.OPERATOR_NAMES, code), custom, table.integer(2, INT32, 1)  # version
 
 
-def _subgraph(table: Table, spans: Sequence[tuple[int, int]], codes: Sequence[tuple[str, str, int]]) -> Subgraph:
+def _subgraph(
+    buffer: FlatBuffer, table: Table, spans: Sequence[tuple[int, int]], codes: Sequence[tuple[str, str, int]]
+) -> Subgraph:
     tensors = tuple(_tensor(i, entry, spans) for i, entry in enumerate(table.tables(0)))  # tensors
     operators = tuple(  # operators
-        _operator(i, entry, codes, len(tensors)) for i, entry in enumerate(table.tables(3))
+        _operator(buffer, i, entry, codes, len(tensors)) for i, entry in enumerate(table.tables(3))
     )
     return Subgraph(
         name=table.text(4),  # name
@@ -188,7 +185,9 @@ def _quantization(table: Table | None) -> TensorQuantization | None:
     )
 
 
-def _operator(index: int, table: Table, codes: Sequence[tuple[str, str, int]], tensor_count: int) -> Operator:
+def _operator(
+    buffer: FlatBuffer, index: int, table: Table, codes: Sequence[tuple[str, str, int]], tensor_count: int
+) -> Operator:
     name, custom_code, version = _pick(codes, table.integer(0, UINT32), "operator code")  # opcode_index
     return Operator(
         index=index,
@@ -197,29 +196,9 @@ def _operator(index: int, table: Table, codes: Sequence[tuple[str, str, int]], t
         inputs=_tensor_indices(table.integers(1, INT32), tensor_count, lowest=-1),  # inputs
         outputs=_tensor_indices(table.integers(2, INT32), tensor_count, lowest=-1),  # outputs
         custom_code=custom_code,
-        options=_options(table),
+        custom_bytes=custom_bytes(buffer, table),
+        options=builtin_options(table),
     )
-
-
-def _options(table: Table) -> Mapping[str, OptionValue]:
-    fields = schema.OPTION_FIELDS.get(table.integer(3, UINT8), ())  # builtin_options_type
-    options = table.table(4) if fields else None  # builtin_options
-    if not options:
-        return MappingProxyType({})
-    return MappingProxyType({field.name: _option(options, field) for field in fields})
-
-
-def _option(table: Table, field: schema.OptionField) -> OptionValue:
-    kind, number = field.kind, field.number
-    if kind is schema.OptionKind.INT32:
-        return table.integer(number, INT32, field.default)
-    if kind is schema.OptionKind.INT32_VECTOR:
-        return table.integers(number, INT32)
-    if kind is schema.OptionKind.FLOAT32:
-        return table.real(number, field.default)
-    if kind is schema.OptionKind.BOOL:
-        return table.flag(number, default=bool(field.default))
-    return schema.name_of(schema.ENUMERATIONS[kind], table.integer(number, INT8, field.default))
 
 
 def _signature(table: Table, subgraphs: Sequence[Subgraph]) -> Signature:

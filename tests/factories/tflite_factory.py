@@ -30,19 +30,91 @@ DTYPES = {
 ELEMENT_BYTES = {"float32": 4, "float16": 2, "int32": 4, "uint8": 1, "int64": 8, "bool": 1, "int16": 2, "int8": 1}
 OPERATORS = {
     "ADD": 0,
+    "AVERAGE_POOL_2D": 1,
+    "CONCATENATION": 2,
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 4,
+    "DEPTH_TO_SPACE": 5,
     "DEQUANTIZE": 6,
+    "FLOOR": 8,
     "FULLY_CONNECTED": 9,
+    "L2_NORMALIZATION": 11,
+    "LOGISTIC": 14,
+    "LSTM": 16,
+    "MAX_POOL_2D": 17,
+    "MUL": 18,
+    "RELU": 19,
+    "RELU_N1_TO_1": 20,
+    "RELU6": 21,
     "RESHAPE": 22,
+    "RESIZE_BILINEAR": 23,
     "SOFTMAX": 25,
+    "SPACE_TO_DEPTH": 26,
+    "TANH": 28,
     "CUSTOM": 32,
+    "PAD": 34,
+    "GATHER": 36,
+    "TRANSPOSE": 39,
+    "MEAN": 40,
+    "SUB": 41,
+    "DIV": 42,
+    "SQUEEZE": 43,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": 44,
     "STRIDED_SLICE": 45,
     "EXP": 47,
+    "SPLIT": 49,
+    "LOG_SOFTMAX": 50,
+    "CAST": 53,
+    "PRELU": 54,
+    "MAXIMUM": 55,
     "ARG_MAX": 56,
+    "MINIMUM": 57,
+    "LESS": 58,
+    "NEG": 59,
+    "PADV2": 60,
+    "GREATER": 61,
+    "GREATER_EQUAL": 62,
+    "LESS_EQUAL": 63,
+    "SELECT": 64,
+    "SLICE": 65,
+    "SIN": 66,
     "TRANSPOSE_CONV": 67,
+    "TILE": 69,
+    "EXPAND_DIMS": 70,
+    "EQUAL": 71,
+    "NOT_EQUAL": 72,
+    "LOG": 73,
+    "SUM": 74,
+    "SQRT": 75,
+    "RSQRT": 76,
+    "SHAPE": 77,
+    "POW": 78,
+    "ARG_MIN": 79,
+    "REDUCE_PROD": 81,
+    "REDUCE_MAX": 82,
+    "PACK": 83,
+    "LOGICAL_OR": 84,
+    "ONE_HOT": 85,
+    "LOGICAL_AND": 86,
+    "LOGICAL_NOT": 87,
+    "UNPACK": 88,
+    "REDUCE_MIN": 89,
+    "FLOOR_DIV": 90,
+    "REDUCE_ANY": 91,
+    "SQUARE": 92,
+    "RESIZE_NEAREST_NEIGHBOR": 97,
     "LEAKY_RELU": 98,
+    "SQUARED_DIFFERENCE": 99,
+    "MIRROR_PAD": 100,
+    "ABS": 101,
+    "SPLIT_V": 102,
+    "ADD_N": 106,
+    "GATHER_ND": 107,
+    "ELU": 111,
     "QUANTIZE": 114,
+    "HARD_SWISH": 117,
+    "NON_MAX_SUPPRESSION_V4": 120,
+    "NON_MAX_SUPPRESSION_V5": 121,
     "BATCH_MATMUL": 126,
     "CUMSUM": 128,
     "BROADCAST_TO": 130,
@@ -87,6 +159,7 @@ class OperatorSpec:
     version: int = 1
     custom_code: str = ""
     options: OptionsSpec | None = None
+    custom_options: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,10 +278,13 @@ class _Encoder:
             return self._table(3)
         if not self._spec.data_outside:
             return self._table(3, (0, "ref", self._bytes(data)))
+        return self._table(3, (1, "uint64", self._put_outside(data)), (2, "uint64", len(data)))
+
+    def _put_outside(self, data: bytes) -> int:
         self.outside.append(data)
         offset = self._outside_next
         self._outside_next += len(data)
-        return self._table(3, (1, "uint64", offset), (2, "uint64", len(data)))
+        return offset
 
     def _metadata(self, name: str, data: bytes) -> int:
         self._buffers.append(data)
@@ -277,14 +353,21 @@ class _Encoder:
         options = operator.options
         inputs, outputs = self._int32s(operator.inputs), self._int32s(operator.outputs)
         written = self._table(8, *options.fields) if options else None
+        custom = self._custom_options(operator.custom_options) if operator.custom_options else ()
         return self._table(
-            9,
+            11,
             (0, "uint32", self._codes.index(code)),
             (1, "ref", inputs),
             (2, "ref", outputs),
             (3, "uint8", options.union_type if options else 0),
             (4, "ref", written),
+            *custom,
         )
+
+    def _custom_options(self, data: bytes) -> tuple[tuple[int, str, int], ...]:
+        if not self._spec.data_outside:
+            return ((5, "ref", self._bytes(data)),)
+        return ((9, "uint64", self._put_outside(data)), (10, "uint64", len(data)))
 
 
 # Conv2DOptions: VALID is 1, strides of 2, fused RELU6 is 3; field 4 and 5, the dilations, default to 1.

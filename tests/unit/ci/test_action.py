@@ -63,7 +63,8 @@ def test_the_scripts_it_names_can_be_run(action: Any) -> None:
 def test_the_exit_code_of_the_tool_is_that_of_the_step(runner: GithubRunner) -> None:
     done = runner.use(command="check")
     assert done.code == 2
-    assert done.outputs == {"exit-code": "2", "dist": "", "report": ""}
+    reports = {"report": "", "report-html": "", "report-markdown": ""}
+    assert done.outputs == {"exit-code": "2", "dist": "", **reports}
     assert "::error::dlpubuild check ended with exit code 2" in done.log
 
 

@@ -286,7 +286,11 @@ def test_an_interrupted_build_stops_its_steps_and_goes_on_later(held: Tool, name
     assert "Traceback" not in err
     assert out == ""
     assert not is_running(pid)
-    assert sorted(path.name for path in (held.folder / "dist").iterdir()) == []
+    left = sorted(path.name for path in (held.folder / "dist").iterdir() if not path.name.startswith("."))
+    assert left == ["toy-1.0.0-report.html", "toy-1.0.0-report.json", "toy-1.0.0-report.md"]
+    told = json.loads((held.folder / "dist/toy-1.0.0-report.json").read_text())
+    assert {step["name"]: step["state"] for step in told["plan"]["steps"]} == {"import": "ran", "finish": "pending"}
+    assert [(each["state"], each["error"]["code"]) for each in told["targets"]] == [("failed", "interrupted")]
     assert list((held.cache / "scratch").iterdir()) == []
     assert list((held.cache / "running").iterdir()) == []
     (held.folder / "hold").unlink()

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from dlpubuild.tflite.facts import ModelFacts, count_macs, summarise
+from dlpubuild.tflite.facts import ModelFacts, summarise
 from dlpubuild.tflite.read import read_model
+from dlpubuild.tflite.work import count_macs
 from tests.factories.tflite_factory import (
     CONV_MACS,
     DENSE_MACS,
