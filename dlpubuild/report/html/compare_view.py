@@ -24,7 +24,7 @@ def compare_context(comparison: Json) -> dict[str, Any]:
     highest = max([1.0, *(figure.get("high") or figure["value"] for metric, figure in known if metric == "sqnr")])
     scales = {
         "share": chart.share_scale([figure for metric, figure in known if metric not in ("sqnr", "mae")]),
-        "sqnr": chart.Scale(low=0.0, high=10.0 * -(-highest // 10)),
+        "sqnr": chart.Scale(low=0.0, high=min(60.0, 10.0 * -(-highest // 10))),
     }
     return {
         "comparison": comparison,
