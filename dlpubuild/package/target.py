@@ -127,7 +127,13 @@ def package_target(
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
     check = None if built.checked is None else read_measured(built.checked, store)
-    verification = measured(project, planned, built.verified, store)
+    verification = measured(
+        project,
+        built.verified,
+        store,
+        is_compiled=planned.compiled is not None,
+        is_binary=planned.binary is not None,
+    )
     request = replace(
         _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
     )
@@ -147,7 +153,7 @@ def package_target(
             hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
     lint = _linted(project, target, built, read, memo)
-    hold_against_accuracy(project, planned, verification, file=_file_of(target))
+    hold_against_accuracy(project, target, verification, file=_file_of(target))
     formats = project.manifest.package.formats
     package, eap, is_new, is_eap_new = None, None, False, False
     if "bundle" in formats:
