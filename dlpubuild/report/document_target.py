@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.package.description import shortest_float32
-from dlpubuild.package.spec import UNCOMPILED_FILE
+from dlpubuild.package.spec import CPU_DEVICE, UNCOMPILED_FILE
 from dlpubuild.report.document_findings import compiler_json, lint_json, placement_json, verify_json, verify_note
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class _Places:
     def __init__(self, placement: Placement | None, mapping: MappingReport | None, soc: Soc | None) -> None:
         self._by_index: dict[int, str] = {}
         self._by_name: dict[str, str] = {}
-        self._otherwise = "cpu" if soc is not None and not soc.deep_learning_processor else "unknown"
+        self._otherwise = "cpu" if soc is not None and soc.larod_device == CPU_DEVICE else "unknown"
         if placement is not None:
             self._by_index = dict.fromkeys(placement.on_dlpu, "dlpu") | dict.fromkeys(placement.on_cpu, "cpu")
         elif mapping is not None:

@@ -304,8 +304,8 @@ def _compiler(soc: str) -> dict[str, Any] | None:
             "mapped": 141,
             "total": 150,
             "on_chip_used_bytes": 3_421_000,
-            "on_chip_free_bytes": 4_190_000,
-            "off_chip_used_bytes": 0,
+            "on_chip_remaining_bytes": 4_190_000,
+            "off_chip_streamed_bytes": 0,
         }
     if soc == "cv25":
         return {"name": "cnngen", "version": "4.3.2", "mapped": None, "total": None}
