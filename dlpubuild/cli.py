@@ -24,6 +24,7 @@ from dlpubuild.commands.config import config
 from dlpubuild.commands.doctor import doctor
 from dlpubuild.commands.init import init
 from dlpubuild.commands.inspect import inspect
+from dlpubuild.commands.lint import lint
 from dlpubuild.commands.lock import lock
 from dlpubuild.commands.plan import plan
 from dlpubuild.commands.render import render
@@ -82,7 +83,7 @@ def _root(
     pass
 
 
-for command in (init, check, config, plan, render, build, report, inspect, lock, schema, doctor, clean):
+for command in (init, check, config, plan, render, build, report, inspect, lint, lock, schema, doctor, clean):
     app.command()(command)
 app.add_typer(toolchain.app, name="toolchain")
 app.add_typer(image.app, name="image")

@@ -73,6 +73,9 @@ class ErrorCode(StrEnum):
     LABEL_ENCODING = "label-encoding"
     CALIBRATION_EMPTY = "calibration-empty"
     CALIBRATION_UNREADABLE = "calibration-unreadable"
+    VALIDATION_EMPTY = "validation-empty"
+    VALIDATION_UNREADABLE = "validation-unreadable"
+    VALIDATION_LABEL = "validation-label"
     TARGET_UNAVAILABLE = "target-unavailable"
     TEMPLATE = "template"
     # building

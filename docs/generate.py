@@ -129,6 +129,10 @@ def _tables(schema: Mapping[str, Any], table: Mapping[str, Any], header: str, so
             yield from _tables(schema, part, path, socs)
             own = schema["$defs"]["template-target"]
             yield _section(schema, own, "[target.<name>] of the project's own templates", path, socs)
+        elif "patternProperties" in part:
+            (named,) = part["patternProperties"].values()
+            own = _resolved(schema, named) | {"description": part["description"]}
+            yield _section(schema, own, f'[{path}."<soc>/<rule>"]', path, socs)
         elif "properties" in part:
             yield _section(schema, part, f"[{path}]", path, socs)
             yield from _tables(schema, part, path, socs)

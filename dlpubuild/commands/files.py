@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlpubuild.errors import ErrorCode, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -15,12 +19,22 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         OutputError: it cannot be written; what was there before is unchanged.
     """
+    _write(path, (data,))
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Write text to `path` as it is made; else as `write_file`."""
+    _write(path, (piece.encode() for piece in pieces))
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
+                for piece in pieces:
+                    stream.write(piece)
             Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
         except BaseException:

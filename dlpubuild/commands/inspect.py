@@ -1,8 +1,7 @@
-"""`dlpubuild inspect`: what is in a model file or a package."""
+"""`dlpubuild inspect`: what is in a model file or a package, and what is different in another one."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dlpubuild.commands import options
-from dlpubuild.errors import DlpuError, ErrorCode, Location
+from dlpubuild.errors import DlpuError, ErrorCode, ExitCode, Location, UsageError
 
 if TYPE_CHECKING:
-    from dlpubuild.package.eap.overview import EapOverview
-    from dlpubuild.report.inspect_source import SourceFacts
+    from collections.abc import Iterable, Iterator
 
-_SHOWN_AS_SOURCE = (".pb", ".keras", ".h5", ".hdf5", ".onnx", ".bin")
+    from dlpubuild.commands.inspect_pages import Page
+    from dlpubuild.report.inspect import Shown
+    from dlpubuild.tflite.compare import Difference
+
+_STANDARD_OUTPUT = "-"
 
 
 def inspect(
@@ -28,153 +30,157 @@ def inspect(
             "folder), or an .eap.",
         ),
     ],
+    diff: Annotated[
+        Path | None,
+        typer.Option("--diff", metavar="FILE", help="Show what is different in this file, a .tflite or a package."),
+    ] = None,
+    operators: Annotated[
+        bool, typer.Option("--operators", help="Show every operator with its parameters and what it costs.")
+    ] = False,
+    tensors: Annotated[
+        bool, typer.Option("--tensors", help="Show every tensor with its shape, type and quantization.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show all of it: every operator, every tensor.")] = False,
     as_json: options.JsonOption = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page that a browser shows; - for standard output."),
+    ] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="With --diff: exit with 4 where the files are different.")
+    ] = False,
 ) -> None:
-    """Show what is in a model or in a package.
+    """Show what is in a model or in a package, or what is different between two.
 
     Inputs and outputs, quantization, operators, size, and multiply-accumulates, as they are in the file: nothing is
-    believed that is not in the tensors themselves. Of a .tflite it also says whether the Edge TPU compiler can read its
-    operators. Of a package, the models in it are shown: where one was compiled, what it was compiled from as well;
-    of an .eap also its manifest, its entries, and the larod device that it names. The format of a .bin is not public:
-    of one in a bundle it is shown what the bundle says of it.
+    believed that is not in the tensors themselves. Of a .tflite it also says which TensorFlow it needs, what is odd in
+    it, and whether the Edge TPU compiler can read its operators; of a compiled one, what was mapped and what was left.
+    Of a package, the models in it are shown: where one was compiled, what it was compiled from as well; of an .eap also
+    its manifest, its entries, and the larod device that it names. The format of a .bin is not public: of one in a
+    bundle it is shown what the bundle says of it. JSON and HTML have all that --all shows.
 
     \b
     Examples:
       dlpubuild inspect dist/digits-1.0.0-artpec8/model/model.tflite
       dlpubuild inspect dist/digits-1.0.0-artpec8.tar.gz --json
+      dlpubuild inspect model.tflite --operators
+      dlpubuild inspect model.tflite --html model.html
+      dlpubuild inspect old.tflite --diff new.tflite
       dlpubuild inspect frozen_graph.pb
     """  # noqa: D301 - click wants the character itself
-    from dlpubuild.report.inspect_eap import eap_json, eap_text  # noqa: PLC0415 - `--help` pays for none of this
+    from dlpubuild.commands.inspect_pages import overview_of, pages_of  # noqa: PLC0415 - `--help` pays for none of this
+    from dlpubuild.report.inspect import Shown  # noqa: PLC0415
 
-    overview = _overview(file)
-    pages = _source_pages(file) if _is_source(file) else _binary_pages(file) or _tflite_pages(file)
-    if as_json:
-        document = dict(pages[0][1])
-        if overview is not None:
-            document["application"] = eap_json(overview)
-        if len(pages) > 1:
-            document["further_models"] = [{"file": member, **table} for member, table, _ in pages[1:]]
-        sys.stdout.write(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    _refuse_combinations(diff=diff, as_json=as_json, html=html, exit_code=exit_code)
+    shown = Shown(operators=operators or everything, tensors=tensors or everything, width=_width())
+    if diff is not None:
+        _show_difference(file, diff, as_json=as_json, exit_code=exit_code, everything=everything)
+        return
+    overview, pages = overview_of(file), pages_of(file)
+    application, preface = None, ""
+    if overview is not None:
+        from dlpubuild.report.inspect_eap import eap_json, eap_text  # noqa: PLC0415
+
+        application, preface = eap_json(overview), eap_text(overview)
+    if html is not None:
+        _write_html(html, file, pages, preface)
+    elif as_json:
+        _write_json(_document(pages, application))
     else:
-        texts = [] if overview is None else [eap_text(overview)]
-        sys.stdout.write("\n".join([*texts, *(text for _, _, text in pages)]))
+        _write(_texts(pages, preface, shown))
 
 
-def _overview(path: Path) -> EapOverview | None:
-    """What an `.eap` is, beside the models in it; None for every other file."""
-    if path.suffix != ".eap" or path.is_dir():
-        return None
-    from dlpubuild.commands.wiring import read_socs  # noqa: PLC0415 - as in `_source_pages`
-    from dlpubuild.package.eap.overview import eap_overview  # noqa: PLC0415 - as above
-
-    return eap_overview(path, {soc.larod_device for soc in read_socs(None, None).values()})
+def _refuse_combinations(*, diff: Path | None, as_json: bool, html: Path | None, exit_code: bool) -> None:
+    if html is not None and (as_json or diff is not None):
+        other = "--json" if as_json else "--diff"
+        raise UsageError(ErrorCode.USAGE, f"--html and {other} cannot be given together")
+    if exit_code and diff is None:
+        raise UsageError(ErrorCode.USAGE, "--exit-code says whether two files are different", hint="give --diff FILE")
 
 
-def _is_source(path: Path) -> bool:
-    return path.suffix.lower() in _SHOWN_AS_SOURCE or (path / "saved_model.pb").is_file()
+def _width() -> int | None:
+    from dlpubuild.commands.wiring import read_host  # noqa: PLC0415
+
+    return read_host().width_of(sys.stdout)
 
 
-def _source_pages(path: Path) -> list[tuple[str, dict[str, Any], str]]:
-    from dlpubuild.project.signature import UnreadableModelError  # noqa: PLC0415 - `--help` pays for none of this
-    from dlpubuild.report.inspect_source import source_json, source_text  # noqa: PLC0415
-
-    try:
-        if path.suffix.lower() == ".onnx":
-            return [_onnx_page(path)]
-        facts = _source_facts(path)
-    except UnreadableModelError as error:
-        raise DlpuError(ErrorCode.NOT_A_MODEL, f"it cannot be used: {error}", location=Location(str(path))) from error
-    except OSError as error:
-        raise DlpuError(
-            ErrorCode.MODEL_UNREADABLE,
-            f"the model cannot be read: {error.strerror or error}",
-            location=Location(str(path)),
-        ) from error
-    return [("", source_json(facts), source_text(facts))]
+def _write(pieces: Iterable[str]) -> None:
+    for piece in pieces:
+        sys.stdout.write(piece)
 
 
-def _onnx_page(path: Path) -> tuple[str, dict[str, Any], str]:
-    from dlpubuild.project.onnx_signature import read_onnx  # noqa: PLC0415
-    from dlpubuild.report.inspect_onnx import onnx_json, onnx_text  # noqa: PLC0415
+def _write_json(document: dict[str, Any]) -> None:
+    from dlpubuild.report.json_text import joined, json_chunks  # noqa: PLC0415
 
-    facts, size_bytes = read_onnx(path), _size(path)
-    return "", onnx_json(size_bytes, facts), onnx_text(str(path), size_bytes, facts)
+    _write(joined(json_chunks(document)))
 
 
-def _source_facts(path: Path) -> SourceFacts:
-    from dlpubuild.project.frozen_graph import read_frozen_graph  # noqa: PLC0415
-    from dlpubuild.project.model_source import model_format, peek_model  # noqa: PLC0415
-    from dlpubuild.project.ready_model import guess_bin_soc  # noqa: PLC0415
-    from dlpubuild.report.inspect_source import SourceFacts  # noqa: PLC0415
-
-    path.stat()
-    found, reading = model_format(path), peek_model(path)
-    operators, likely = None, None
-    if found == "frozen-graph":
-        operators = read_frozen_graph(path.read_bytes()).operators
-    elif found == "compiled":
-        with path.open("rb") as stream:
-            likely = guess_bin_soc(stream.read(64))
-    return SourceFacts(
-        name=str(path),
-        format=str(found),
-        size_bytes=_size(path),
-        reading=reading,
-        operators=operators,
-        likely_soc=likely,
-    )
+def _texts(pages: list[Page], preface: str, shown: Shown) -> Iterator[str]:
+    yield preface
+    for number, page in enumerate(pages):
+        yield "\n" if preface or number else ""
+        yield from page.pieces(shown)
 
 
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-    return sum(each.stat().st_size for each in files)
+def _document(pages: list[Page], application: dict[str, Any] | None) -> dict[str, Any]:
+    document = pages[0].document()
+    if application is not None:
+        document["application"] = application
+    if len(pages) > 1:
+        document["further_models"] = [{"file": page.member, **page.document()} for page in pages[1:]]
+    return document
 
 
-def _binary_pages(path: Path) -> list[tuple[str, dict[str, Any], str]]:
-    """The page of a bundle whose model only the camera can read; none for all else."""
-    from dlpubuild.package.binary_contents import read_packaged_binary  # noqa: PLC0415
-    from dlpubuild.report.inspect_binary import binary_json, binary_text  # noqa: PLC0415
+def _write_html(target: Path, file: Path, pages: list[Page], preface: str) -> None:
+    from dlpubuild.commands.files import write_pieces  # noqa: PLC0415
+    from dlpubuild.report.inspect_html import Section, inspect_html  # noqa: PLC0415
 
-    binary = read_packaged_binary(path)
-    return [] if binary is None else [("", binary_json(binary), binary_text(str(path), binary))]
+    sections = [Section(name=page.name, model=page.model, facts=page.facts, text=page.ready_text) for page in pages]
+    if preface:
+        sections.insert(0, Section(name="The application", text=preface))
+    pieces = inspect_html(file.name or str(file), sections)
+    if str(target) == _STANDARD_OUTPUT:
+        _write(pieces)
+    else:
+        write_pieces(target, pieces)
 
 
-def _tflite_pages(path: Path) -> list[tuple[str, dict[str, Any], str]]:
-    from dlpubuild.package.contents import is_package, read_packaged_models  # noqa: PLC0415
-    from dlpubuild.project.model import KnownSignature, ModelReading  # noqa: PLC0415
-    from dlpubuild.project.ready_model import guess_bin_soc  # noqa: PLC0415
-    from dlpubuild.report.inspect import inspect_json, inspect_text  # noqa: PLC0415
-    from dlpubuild.report.inspect_source import SourceFacts, source_json, source_text  # noqa: PLC0415
-    from dlpubuild.tflite.facts import summarise  # noqa: PLC0415
-    from dlpubuild.tflite.read import read_file, read_model  # noqa: PLC0415
+def _show_difference(file: Path, other: Path, *, as_json: bool, exit_code: bool, everything: bool) -> None:
+    """Show what is different between the models of two files, the first with the first and so on."""
+    from dlpubuild.commands.inspect_pages import pages_of  # noqa: PLC0415
+    from dlpubuild.report.inspect_diff import diff_json, diff_pieces  # noqa: PLC0415
 
-    if not is_package(path):
-        model = read_file(path)
-        facts = summarise(model)
-        return [("", inspect_json(model, facts), inspect_text(str(path), model, facts))]
-    found = read_packaged_models(path)
-    pages = []
-    for member, content in found:
-        name = str(path) if len(found) == 1 else f"{path}: {member}"
-        if member.endswith(".bin"):
-            compiled = SourceFacts(
-                name=name,
-                format="compiled",
-                size_bytes=len(content),
-                reading=ModelReading(signature=KnownSignature(), state="compiled"),
-                likely_soc=guess_bin_soc(content),
+    pairs = _pairs(file, pages_of(file), other, pages_of(other))
+    found = [_difference(mine, theirs) for mine, theirs in pairs]
+    if as_json:
+        names = [{"old": mine.name, "new": theirs.name} for mine, theirs in pairs]
+        documents = [{**name, **diff_json(each)} for name, each in zip(names, found, strict=True)]
+        further = {"further_models": documents[1:]} if documents[1:] else {}
+        _write_json({"schema": 1, **documents[0], **further})
+    else:
+        for number, ((mine, theirs), each) in enumerate(zip(pairs, found, strict=True)):
+            _write("\n" if number else "")
+            _write(diff_pieces((mine.name, theirs.name), each, everything=everything, width=_width()))
+    if exit_code and not all(each.same_bytes for each in found):
+        raise typer.Exit(int(ExitCode.OUT_OF_DATE))
+
+
+def _pairs(file: Path, mine: list[Page], other: Path, theirs: list[Page]) -> list[tuple[Page, Page]]:
+    """Pair the model that the camera loads with that of the other file, and what it was compiled from with the same."""
+    for path, pages in ((file, mine), (other, theirs)):
+        if pages[0].model is None:
+            raise DlpuError(
+                ErrorCode.NOT_A_MODEL,
+                "only .tflite files can be compared, and packages with one",
+                location=Location(str(path)),
             )
-            pages.append((member, source_json(compiled), source_text(compiled)))
-            continue
-        try:
-            model = read_model(content)
-        except DlpuError as error:
-            error.location = Location(f"{path}: {member}")
-            if not pages:
-                raise
-            # An application may carry files that only end as a model does.
-            pages.append((member, {"error": error.message}, f"{name}: {error.message}\n"))
-            continue
-        facts = summarise(model)
-        pages.append((member, inspect_json(model, facts), inspect_text(name, model, facts)))
-    return pages
+    both = zip(mine, theirs, strict=False)
+    return [pair for pair in both if pair[0].model is not None and pair[1].model is not None]
+
+
+def _difference(old: Page, new: Page) -> Difference:
+    from dlpubuild.tflite.compare import compare  # noqa: PLC0415
+
+    if old.model is None or new.model is None:
+        raise AssertionError
+    return compare(old.model, new.model)

@@ -15,7 +15,7 @@ from dlpubuild.package.compiled import BuiltModel
 from dlpubuild.plan.model import OutputOf, ProjectModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dlpubuild.cas.digest import Digest
     from dlpubuild.cas.store import Store
@@ -43,7 +43,9 @@ def built_model(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> 
         source=None if compiled is None else digest(compiled.source),
         record=None if compiled is None else record(compiled.step),
         checked=record(planned.checked),
+        verified=None if planned.verified is None else digest(planned.verified),
         binary_record=None if binary is None else record(binary.step),
+        binary_source=None if binary is None or binary.readable_source is None else digest(binary.readable_source),
         application=None if planned.application is None else digest(planned.application),
     )
 
@@ -55,8 +57,7 @@ def keep_own_model(plan: Plan, store: Store) -> None:
         DlpuError: it cannot be read, or changed while it was read.
     """
     for planned in plan.targets:
-        made = (planned.result, planned.compiled.source if planned.compiled else planned.result)
-        for each in made:
+        for each in _packaged_or_read(planned):
             if isinstance(each, ProjectModel) and not store.contains(each.file.digest):
                 with input_faults(each.file.path):
                     stored = store.put_file(each.file.path)
@@ -64,3 +65,12 @@ def keep_own_model(plan: Plan, store: Store) -> None:
                     raise DlpuError(
                         ErrorCode.INPUT_CHANGED, f"{each.file.name} changed while it was read", hint="build again"
                     )
+
+
+def _packaged_or_read(planned: PlannedTarget) -> Iterator[OutputOf | ProjectModel | None]:
+    """Yield what of a target is read when it is packaged."""
+    yield planned.result
+    if planned.compiled is not None:
+        yield planned.compiled.source
+    if planned.binary is not None:
+        yield planned.binary.readable_source

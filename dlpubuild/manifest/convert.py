@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.manifest.model import (
     AcapSection,
+    BoxesSection,
     CalibrationSection,
     LimitsSection,
+    LintRuleSection,
+    LintSection,
     Manifest,
     ModelInput,
     ModelOutput,
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
 
     from dlpubuild.manifest.source import Source
 
-_FRACTIONS = frozenset({"mean", "std", "max_drop", "min_agreement", "min_mapped", "cpus"})
+_FRACTIONS = frozenset(
+    {"mean", "std", "max_drop", "min_agreement", "min_sqnr", "score", "iou", "nms_iou", "min_mapped", "cpus"}
+)
 
 
 def manifest_of(source: Source, *, path: Path, sha256: str) -> Manifest:
@@ -51,11 +56,12 @@ def manifest_of(source: Source, *, path: Path, sha256: str) -> Manifest:
         model=_model(document["model"]),
         targets=tuple(TargetSection(soc=soc, **_fields(table)) for soc, table in document["target"].items()),
         calibration=None if calibration is None else CalibrationSection(**_fields(calibration)),
-        verify=None if verify is None else VerifySection(**_fields(verify)),
+        verify=None if verify is None else _verify(verify),
         toolchains=tuple(
             ToolchainSection(name=name, **_fields(table)) for name, table in document.get("toolchain", {}).items()
         ),
         limits=LimitsSection(**_fields(document.get("limits", {}))),
+        lint=_lint(document.get("lint", {})),
         package=_package(document.get("package", {})),
         locations=source.places.values,
     )
@@ -68,6 +74,19 @@ def _model(table: Mapping[str, Any]) -> ModelSection:
         inputs=tuple(ModelInput(**_fields(item)) for item in table.get("input", ())),
         outputs=tuple(ModelOutput(**_fields(item)) for item in table.get("output", ())),
     )
+
+
+def _lint(table: Mapping[str, Any]) -> LintSection:
+    fields = _fields({key: value for key, value in table.items() if key != "rules"})
+    rules = table.get("rules", {})
+    return LintSection(**fields, rules=tuple(LintRuleSection(id=name, **_fields(each)) for name, each in rules.items()))
+
+
+def _verify(table: Mapping[str, Any]) -> VerifySection:
+    fields = _fields(table)
+    if "boxes" in fields:
+        fields["boxes"] = BoxesSection(**_fields(fields["boxes"]))
+    return VerifySection(**fields)
 
 
 def _package(table: Mapping[str, Any]) -> PackageSection:

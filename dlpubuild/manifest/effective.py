@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dlpubuild.manifest.model import Manifest, TargetSection, ToolchainSection
+from dlpubuild.manifest.model import LintRuleSection, Manifest, TargetSection, ToolchainSection
 from dlpubuild.manifest.tomlpath import join_path
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ _NOT_SETTINGS = {
     Manifest: frozenset({"path", "sha256", "locations"}),
     TargetSection: frozenset({"soc"}),
     ToolchainSection: frozenset({"name"}),
+    LintRuleSection: frozenset({"id"}),
 }
-_OPTIONAL_TABLES = frozenset({"calibration", "verify", "sdk_image"})
-_TOML_NAMES = {"inputs": "input", "outputs": "output", "targets": "target", "toolchains": "toolchain"}
+_TOML_NAMES = {"inputs": "input", "outputs": "output", "targets": "target", "toolchains": "toolchain", "rules": "rules"}
+_OPTIONAL_TABLES = frozenset({"boxes", "calibration", "verify", "sdk_image"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,4 +127,6 @@ def _settings(section: Any, path: str) -> Iterator[tuple[str, Value | None]]:
 def _table_key(item: Any, index: int) -> str | int:
     if isinstance(item, TargetSection):
         return item.soc
+    if isinstance(item, LintRuleSection):
+        return item.id
     return item.name if isinstance(item, ToolchainSection) else index

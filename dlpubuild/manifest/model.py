@@ -26,9 +26,12 @@ ActivationPrecision = Literal["fx8", "fx16", "auto"]
 InputFormat = Literal["idf:0,0,8,0", "idf:0,0,0,0", "auto"]
 Parser = Literal["auto", "tf", "onnx"]
 Metric = Literal["top1", "agreement", "sqnr", "mae", "none"]
+BoxLayout = Literal["ssd", "yolov5", "yolov8"]
 PackageFormat = Literal["bundle", "eap"]
 ManifestSchema = Literal["1.7", "2"]
 SdkBuildTool = Literal["make", "no-build"]
+RuleSeverity = Literal["off", "advice", "warning", "error"]
+FailOn = Literal["error", "warning", "never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +93,32 @@ class CalibrationSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BoxesSection:
+    """`[verify.boxes]`: how a detector's outputs are read; `layout` is None where the model itself says it."""
+
+    layout: BoxLayout | None = None
+    score: float = 0.3
+    iou: float = 0.5
+    nms_iou: float = 0.45
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifySection:
-    """`[verify]`: the accuracy gate, float model against each built model."""
+    """`[verify]`: validation data, and how much accuracy a built model may lose against the float model on it.
+
+    `max_drop` and `min_agreement` are shares, or for the metric mae a difference; `min_sqnr` is in dB. `samples` is
+    None for all there are.
+    """
 
     data: str
     metric: Metric = "top1"
     max_drop: float = 0.02
     min_agreement: float = 0.97
+    min_sqnr: float = 20.0
+    samples: int | None = None
+    seed: int = 0
+    layers: bool = True
+    boxes: BoxesSection | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +160,23 @@ class LimitsSection:
     memory: str | None = None
     cpus: float | None = None
     pids: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintRuleSection:
+    """`[lint.rules."<soc>/<rule>"]`: what becomes of the findings of one rule; `id` is what stands in the quotes."""
+
+    id: str
+    severity: RuleSeverity
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintSection:
+    """`[lint]`: what becomes of what is found in the built model."""
+
+    fail_on: FailOn = "error"
+    rules: tuple[LintRuleSection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +235,7 @@ class Manifest:
     verify: VerifySection | None = None
     toolchains: tuple[ToolchainSection, ...] = ()
     limits: LimitsSection = field(default_factory=LimitsSection)
+    lint: LintSection = field(default_factory=LintSection)
     package: PackageSection = field(default_factory=PackageSection)
     locations: Mapping[str, Location]
 

@@ -8,6 +8,7 @@ raised and nothing is changed. This is the only module here that imports jsonsch
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,11 +118,18 @@ def _faults(finding: _Finding, schema: dict[str, Any], places: SourceIndex) -> I
 
 def _unknown_keys(finding: _Finding, schema: dict[str, Any], places: SourceIndex) -> Iterator[_Fault]:
     known = finding.part["properties"]
+    patterns = tuple(finding.part.get("patternProperties", ()))
     homes = key_homes(schema)
     for key in finding.value:
-        if key in known:
+        if key in known or any(re.search(pattern, key) for pattern in patterns):
             continue
         path = join_path(finding.path, key)
+        if patterns:
+            message = f"unknown key; {finding.part['errorMessage']}"
+            yield _Fault(
+                problem=Problem(code=ErrorCode.UNKNOWN_KEY, location=places.key_at(path), path=path, message=message)
+            )
+            continue
         # A key of another table is more telling than one here that is only a bit alike.
         guess = nearest_name(key, known, cutoff=_STRONG_CUTOFF if key in homes else _KEY_CUTOFF)
         what, row = _NOUNS.get(finding.path, "key"), f"; known here are {in_a_row(known)}"

@@ -28,16 +28,19 @@ class BuiltModel:
     """Digests of what the steps of a target left.
 
     `model` is the file that the camera loads. Where a compiler made it, `source` is what it was made from, and `record`
-    the record of the step that ran the compiler; `binary_record` is that instead where only the camera can read the
-    model. `checked` is the record of the step that measured the integer model, `application` the `.eap` where a step
-    packed it.
+    the record of the step that ran the compiler. `binary_record` is that instead where only the camera can read the
+    model, and `binary_source` the `.tflite` that it was made from, where it was one. `checked` is the record of the
+    step that measured the integer model, `verified` what one measured on the validation data, `application` the `.eap`
+    where a step packed it.
     """
 
     model: Digest
     source: Digest | None = None
     record: Digest | None = None
     binary_record: Digest | None = None
+    binary_source: Digest | None = None
     checked: Digest | None = None
+    verified: Digest | None = None
     application: Digest | None = None
 
     @property

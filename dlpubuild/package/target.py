@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild import __version__
 from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
+from dlpubuild.package.accuracy import accuracy_notes, hold_against_accuracy, measured, packaged_figures
 from dlpubuild.package.binary_target import binary_compiler, binary_description
 from dlpubuild.package.checked import read_measured
 from dlpubuild.package.compiled import compiled_facts, read_report
+from dlpubuild.package.linted import lint_built
 from dlpubuild.package.spec import (
     BundleSpec,
     InputPreprocessing,
@@ -30,9 +32,11 @@ from dlpubuild.package.spec import (
 )
 from dlpubuild.package.stamp import current_package
 from dlpubuild.project.labels import check_label_count
+from dlpubuild.project.lint_rules import settings_of
 from dlpubuild.project.model import KnownTensor
 from dlpubuild.targets.collapse import check_notes, hold_against_collapse
 from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
+from dlpubuild.targets.lint.verdict import hold_against_lint, lint_notes
 from dlpubuild.targets.mapping import hold_against_share, mapping_notes
 from dlpubuild.tflite.facts import EDGETPU_OPERATOR
 
@@ -111,8 +115,8 @@ def package_target(
         gzip: what compresses an `.eap`; needed where the manifest asks for one that no step packs.
 
     Raises:
-        GateError: the model is not what the SoC needs, an output of it stands still, or too little of it runs on the
-            accelerator.
+        GateError: the model is not what the SoC needs, an output of it stands still, too little of it runs on the
+            accelerator, or lint finds what the manifest does not let pass.
         ManifestError: the labels do not fit the model's outputs.
         StepFailedError: the record of a compiling or quantizing step, or what acap-build packed, is not what it has to
             be.
@@ -122,7 +126,10 @@ def package_target(
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
     check = None if built.checked is None else read_measured(built.checked, store)
-    request = _built_request(project, planned, built, report, store, epoch_s)
+    verification = measured(project, planned, built.verified, store)
+    request = replace(
+        _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
+    )
     binary = None
     if target.soc.model_file == _BINARY:
         binary = binary_description(project, target, built.binary_record, store)
@@ -138,6 +145,8 @@ def package_target(
         if report is not None:
             hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
+    lint = _linted(project, target, built, read, memo)
+    hold_against_accuracy(project, planned, verification, file=_file_of(target))
     formats = project.manifest.package.formats
     package, eap, is_new, is_eap_new = None, None, False, False
     if "bundle" in formats:
@@ -158,12 +167,36 @@ def package_target(
         io=_io_told(target, binary),
         quantization=told["quantization"],
         operators=told["operators"],
-        notes=(*(check_notes(check) if check else ()), *(mapping_notes(report) if report else ()), *packing),
+        notes=(
+            *(check_notes(check) if check else ()),
+            *(mapping_notes(report) if report else ()),
+            *(lint_notes(lint, project.manifest.lint.fail_on) if lint else ()),
+            *accuracy_notes(project, verification),
+            *packing,
+        ),
         check=check,
+        lint=lint,
+        verification=verification,
         compiler=request.compiler,
         mapping=report,
         binary=binary,
     )
+
+
+def _linted(project: Project, target: Target, built: BuiltModel, read: _Reader, memo: Memo) -> LintReport | None:
+    """Return what the SoC has against the model before it was compiled; None where only the camera can read that.
+
+    Raises:
+        GateError: it has more against it than the manifest lets pass.
+    """
+    digest = built.binary_source if target.soc.model_file == _BINARY else built.readable
+    if digest is None:
+        return None
+    source = read if digest == read.digest else _Reader(store=read.store, digest=digest)
+    settings = settings_of(project.manifest)
+    report = lint_built(target.soc, digest, source.model, settings=settings, memo=memo)
+    hold_against_lint(report, settings.fail_on, file=_file_of(target))
+    return report
 
 
 def _built_request(

@@ -101,10 +101,23 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binary:
-    """The key of the step that made a result which only the camera can read; `toolchain` is what it runs in."""
+    """What a result which only the camera can read was made from, and the key of the step that made it.
+
+    `toolchain` is what that step runs in.
+    """
 
     step: str
     toolchain: ToolchainPin
+    source: OutputOf | ProjectModel | None = None
+
+    @property
+    def readable_source(self) -> OutputOf | ProjectModel | None:
+        """What it was made from, where that is a `.tflite`."""
+        made = self.source
+        if made is None:
+            return None
+        name = made.path if isinstance(made, OutputOf) else made.file.name
+        return made if name.endswith(".tflite") else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +127,8 @@ class PlannedTarget:
     `compiled` is set where that is the output of a compiler; `binary` instead where only the camera can read it.
     `toolchain` is what converted the model: the one of the step that made what a compiler took, else of the one that
     made the result; None where no step did. `checked` is the key of the step whose record says what an integer model
-    makes of a few samples, `application` the `.eap` where a step packs it.
+    makes of a few samples, `application` the `.eap` where a step packs it. `verified` is what a step measured on the
+    validation data, None where the manifest asks for none, or nothing of this target runs in a toolchain.
     """
 
     target: Target
@@ -124,6 +138,7 @@ class PlannedTarget:
     binary: Binary | None = None
     toolchain: ToolchainPin | None = None
     checked: str | None = None
+    verified: OutputOf | None = None
     application: OutputOf | None = None
 
 

@@ -35,16 +35,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from dlpubuild.manifest.model import ModelInput
+    from dlpubuild.manifest.model import BoxesSection, ModelInput
     from dlpubuild.project.layout import OnnxInput
-    from dlpubuild.project.model import CalibrationSource, Project
+    from dlpubuild.project.model import Project, SampleSource
     from dlpubuild.targets.model import Soc, Target
     from dlpubuild.toolchains.pins import ToolchainPin
 
+# Where templates stage the samples, since parameters name them there.
+_CALIBRATION_AT, _VALIDATION_AT = "in/data", "in/validation"
 # Reads and writes for all scripts; it travels beside them.
 _SUPPORT_SCRIPT = "stepio.py"
 # The engine adds it to the outputs of every step.
 _RECORD = "out/step.json"
+# What a step that is named under [verified] leaves.
+_MEASURED = "out/verify.json"
+# What a sample without a class has in its place.
+_NO_LABEL = -1
+# Runs the float model on so many samples for the errors of layers.
+_LAYER_SAMPLES = 16
 # How a template names the project's model.
 _MODEL = "@model"
 
@@ -75,7 +83,7 @@ def plan_build(
         if file != target.soc.model_file:
             raise _template_error(target, f'the result is "{file}", but target.toml says "{target.soc.model_file}"')
         result, compiled = _made(project, reference, own, target), _compiled(project, document, own, target)
-        binary = _binary(document, own, target)
+        binary = _binary(project, document, own, target)
         planned.append(
             PlannedTarget(
                 target=target,
@@ -86,6 +94,7 @@ def plan_build(
                 if binary is not None
                 else _toolchain_of(result if compiled is None else compiled.source, own),
                 checked=_checked(document, own, target),
+                verified=_verified(document, own, target),
                 steps=tuple(dict.fromkeys(step.key for step in own.values())),
             )
         )
@@ -105,14 +114,15 @@ def _compiled(
     return Compiled(source=_made(project, table["from"], own, target), step=step.key, toolchain=step.toolchain)
 
 
-def _binary(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> Binary | None:
+def _binary(project: Project, document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> Binary | None:
     """Return which step made a result that only the camera can read."""
     table = document.get("binary")
     if table is None:
         return None
     if table["by"] not in own:
         raise _template_error(target, f'the result is made by step "{table["by"]}", which is not there')
-    return Binary(step=own[table["by"]].key, toolchain=own[table["by"]].toolchain)
+    step = own[table["by"]]
+    return Binary(source=_made(project, table["from"], own, target), step=step.key, toolchain=step.toolchain)
 
 
 def _converter(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> ToolchainPin | None:
@@ -131,6 +141,12 @@ def _checked(document: Mapping[str, Any], own: Mapping[str, Step], target: Targe
     if table["by"] not in own:
         raise _template_error(target, f'the model is measured by step "{table["by"]}", which is not there')
     return own[table["by"]].key
+
+
+def _verified(document: Mapping[str, Any], own: Mapping[str, Step], target: Target) -> OutputOf | None:
+    """Return what was measured on the validation data, where the template names the step that does."""
+    table = document.get("verified")
+    return None if table is None else _output_of(f"{table['by']}:{_MEASURED}", own, target)
 
 
 def _made(project: Project, reference: str, own: Mapping[str, Step], target: Target) -> OutputOf | ProjectModel:
@@ -180,9 +196,42 @@ def template_context(project: Project, target: Target) -> dict[str, Any]:
         resize = project.manifest.calibration.resize
         context["calibration"] = {
             "inputs": [_preprocessing(each, resize) for each in project.inputs],
-            "data": _calibration_data(project.calibration),
+            "data": _samples(project.calibration, _CALIBRATION_AT),
         }
+    context["verification"] = _verification(project)
     return context
+
+
+def _verification(project: Project) -> dict[str, Any] | None:
+    """Return what a step needs to measure on the validation data, None where there is none."""
+    section, source = project.manifest.verify, project.verification
+    if section is None or source is None:
+        return None
+    # Images are fitted to the input as for calibration.
+    resize = project.manifest.calibration.resize if project.manifest.calibration is not None else "stretch"
+    data = _samples(source.samples, _VALIDATION_AT)
+    boxes = section.boxes
+    return {
+        "data": data | ({"array": source.array} if source.array else {}),
+        # TOML has no null.
+        "labels": {
+            output: [_NO_LABEL if each is None else each for each in classes]
+            for output, classes in source.labels.items()
+        },
+        "inputs": [_preprocessing(each, resize) for each in project.inputs],
+        "boxes": {} if boxes is None else _boxes(boxes),
+        "layer_samples": _LAYER_SAMPLES if section.layers else 0,
+    }
+
+
+def _boxes(section: BoxesSection) -> dict[str, Any]:
+    layout = {} if section.layout is None else {"layout": section.layout}
+    return {
+        **layout,
+        "score_threshold": section.score,
+        "iou_threshold": section.iou,
+        "nms_iou": section.nms_iou,
+    }
 
 
 def _input_shape(each: ModelInput) -> dict[str, Any]:
@@ -207,10 +256,10 @@ def _normalisation(each: ModelInput) -> dict[str, Any]:
     return result
 
 
-def _calibration_data(data: CalibrationSource) -> dict[str, Any]:
+def _samples(data: SampleSource, at: str) -> dict[str, Any]:
     if data.kind == "images":
-        return {"kind": "images", "files": [f"in/data/{file.staged}" for file in data.files]}
-    return {"kind": data.kind, "file": f"in/data/{data.files[0].staged}", "indices": list(data.indices)}
+        return {"kind": "images", "files": [f"{at}/{file.staged}" for file in data.files]}
+    return {"kind": data.kind, "file": f"{at}/{data.files[0].staged}", "indices": list(data.indices)}
 
 
 def _target_steps(project: Project, target: Target, document: Mapping[str, Any]) -> dict[str, Step]:
@@ -314,6 +363,10 @@ def _step_input(
         if project.calibration is None:
             raise _template_error(target, "a step needs @calibration, but the manifest has no [calibration]")
         return FilesInput(at=at, files=project.calibration.files)
+    if reference == "@verification":
+        if project.verification is None:
+            raise _template_error(target, "a step needs @verification, but the manifest has no [verify]")
+        return FilesInput(at=at, files=project.verification.samples.files)
     return OutputInput(at=at, output=_output_of(reference, done, target))
 
 

@@ -1,7 +1,8 @@
-"""What a `.npy` or `.npz` file says of its arrays, read from their headers without NumPy.
+"""What a `.npy` or `.npz` file says of its arrays, read without NumPy.
 
-In: a path. Out: name, shape and type of each array. Array values are never read here; that they are all there is told
-by the file's size. Source of the format: numpy.lib.format, versions 1.0 to 3.0.
+In: a path. Out: name, shape and type of each array; the values of one that has a number per sample. Values of samples
+are never read here; that they are all there is told by the file's size. Source of the format: numpy.lib.format,
+versions 1.0 to 3.0.
 """
 
 from __future__ import annotations
@@ -27,6 +28,21 @@ _MAX_DIMENSIONS = 64
 _DESCR = re.compile(r"""['"]descr['"]\s*:\s*['"]([^'"]*)['"]""")
 _SHAPE = re.compile(r"""['"]shape['"]\s*:\s*\(([0-9,\sL]*)\)""")
 _NUMBER_TYPE = re.compile(r"[<>|=]?[biuf]([0-9]{1,2})")
+# NumPy's types as `struct` calls them.
+_STRUCT_CODES = {
+    "b1": "?",
+    "i1": "b",
+    "i2": "h",
+    "i4": "i",
+    "i8": "q",
+    "u1": "B",
+    "u2": "H",
+    "u4": "I",
+    "u8": "Q",
+    "f2": "e",
+    "f4": "f",
+    "f8": "d",
+}
 _SIZE = re.compile(r"\s*([0-9]{1,18})L?\s*")  # Python 2 wrote an L
 
 
@@ -71,6 +87,35 @@ def npz_headers(path: Path) -> tuple[ArrayHeader, ...]:
             raise
         except Exception as error:  # zipfile raises whatever the part that stumbled raises
             raise ValueError(f"it is not a readable .npz archive ({error})") from error
+
+
+def npz_numbers(path: Path, name: str) -> tuple[float, ...]:
+    """Return the values of the array `name` of a `.npz` file, which has one number per sample.
+
+    Raises:
+        ValueError: it is no such array, or not readable; the text says why.
+        OSError: the file cannot be opened.
+    """
+    with path.open("rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive, archive.open(f"{name}.npy") as member:
+                header = _read_header(member, name, archive.getinfo(f"{name}.npy").file_size)
+                return _numbers(member, header)
+        except ValueError:
+            raise
+        except Exception as error:  # as in `npz_headers`
+            raise ValueError(f'array "{name}" cannot be read ({error})') from error
+
+
+def _numbers(stream: IO[bytes], header: ArrayHeader) -> tuple[float, ...]:
+    kind = header.descr.lstrip("<>|=")
+    if header.rows != math.prod(header.shape):
+        raise ValueError(f'array "{header.name}" has the shape {list(header.shape)}, not one number per sample')
+    if kind not in _STRUCT_CODES:
+        raise ValueError(f'array "{header.name}" has numbers of type {kind}; store whole numbers')
+    order = ">" if header.descr.startswith(">") else "<"
+    data = stream.read(header.rows * int(kind[1:]))
+    return struct.unpack(f"{order}{header.rows}{_STRUCT_CODES[kind]}", data)
 
 
 def _member_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> ArrayHeader:

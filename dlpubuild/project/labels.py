@@ -31,20 +31,13 @@ def parse_labels(faults: Faults, name: str, data: bytes) -> tuple[str, ...] | No
         faults.add(code, KEY, message, hint, location=Location(str(faults.manifest.folder / name), line, 1))
 
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        is_wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        line = 1 if is_wide else len(_lines(data[: error.start].decode("latin-1")))
-        fault(ErrorCode.LABEL_ENCODING, "is UTF-16, not UTF-8" if is_wide else "is not UTF-8", line, "save it as UTF-8")
+        text = decoded(data)
+    except NotTextError as error:
+        fault(ErrorCode.LABEL_ENCODING, str(error), error.line, "save it as UTF-8")
         return None
     lines = [line.strip() for line in _lines(text)]
     while lines and not lines[-1]:
         lines.pop()
-    control = next((number for number, line in enumerate(lines, start=1) if not _is_text(line)), None)
-    if control is not None:
-        # UTF-16 without a mark is UTF-8 with a NUL beside each letter.
-        fault(ErrorCode.LABEL_ENCODING, "holds control characters, so it is no UTF-8 text", control, "save it as UTF-8")
-        return None
     if not lines:
         fault(ErrorCode.LABEL_COUNT, "holds no label", 1)
         return None
@@ -53,6 +46,38 @@ def parse_labels(faults: Faults, name: str, data: bytes) -> tuple[str, ...] | No
         fault(ErrorCode.LABEL_COUNT, f"empty line between labels ({len(empty)} in all): each line is a class", empty[0])
         return None
     return tuple(lines)
+
+
+class NotTextError(ValueError):
+    """A file is not UTF-8 text.
+
+    Attributes:
+        line: where that shows.
+    """
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def decoded(data: bytes) -> str:
+    """Return UTF-8 text without its byte-order mark; line ends of any system become LF.
+
+    Raises:
+        NotTextError: it is no text, or in another encoding.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        is_wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        line = 1 if is_wide else len(_lines(data[: error.start].decode("latin-1")))
+        raise NotTextError("is UTF-16, not UTF-8" if is_wide else "is not UTF-8", line) from error
+    lines = _lines(text)
+    control = next((number for number, line in enumerate(lines, start=1) if not _is_text(line.strip())), None)
+    if control is not None:
+        # UTF-16 without a mark is UTF-8 with a NUL beside each letter.
+        raise NotTextError("holds control characters, so it is no UTF-8 text", control)
+    return "\n".join(lines)
 
 
 def _lines(text: str) -> list[str]:

@@ -28,7 +28,7 @@ _DIGEST = r"sha256:[0-9a-f]{64}"
 # As in schemas/lock.schema.json, which a test compares.
 _VALUES = (
     (re.compile(r"tool"), re.compile(r"\S+")),
-    (re.compile(r"model|calibration"), re.compile(_DIGEST)),
+    (re.compile(r"model|calibration|validation"), re.compile(_DIGEST)),
     (re.compile(r"toolchain\.[a-z0-9-]+"), re.compile(rf"python \d+\.\d+, {_DIGEST}")),
     (re.compile(r"image\.[a-z0-9-]+\.id"), re.compile(_DIGEST)),
     (re.compile(r"image\.[a-z0-9-]+\.reference"), re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:/-]*@{_DIGEST}")),
@@ -55,9 +55,9 @@ class LockedImage:
 class Pins:
     """What a lock pins, as flat names and values, sorted by name.
 
-    `tool` is the version of dlpubuild; `model` and `calibration` digests over staged names and contents; each
-    `toolchain.<name>` the digest of its locked environment; `image.<name>.id` and `image.<name>.reference` the image
-    that it runs in. What a selection of targets does not use is not there.
+    `tool` is the version of dlpubuild; `model`, `calibration` and `validation` digests over staged names and contents,
+    the last with what is right; each `toolchain.<name>` the digest of its locked environment; `image.<name>.id` and
+    `image.<name>.reference` the image that it runs in. What a selection of targets does not use is not there.
     """
 
     values: Mapping[str, str]
@@ -103,6 +103,10 @@ def pins_of(project: Project, tool_version: str) -> Pins:
     values = {"tool": tool_version, "model": files_digest(project.model.files)}
     if project.calibration is not None:
         values["calibration"] = files_digest(project.calibration.files, project.calibration.indices)
+    if project.verification is not None:
+        data = project.verification
+        answers = [f"{output} {list(each)}\n" for output, each in sorted(data.labels.items())]
+        values["validation"] = files_digest(data.samples.files, data.samples.indices, answers)
     images = {}
     for name, pin in project.toolchains.items():
         if pin.image is None or not pin.image.is_own or pin.folder is not None:
@@ -112,10 +116,11 @@ def pins_of(project: Project, tool_version: str) -> Pins:
     return Pins(values=values).with_images(images)
 
 
-def files_digest(files: Iterable[SourceFile], rows: Iterable[int] = ()) -> str:
-    """Return `sha256:…` over staged names, contents and picked rows; where the files lie does not count."""
+def files_digest(files: Iterable[SourceFile], rows: Iterable[int] = (), more: Iterable[str] = ()) -> str:
+    """Return `sha256:…` over staged names, contents, picked rows and more lines; where the files lie does not count."""
     lines = [f"{file.digest}  {file.staged}\n" for file in files]
     lines += [f"{row}\n" for row in rows]
+    lines += more
     return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
 
 

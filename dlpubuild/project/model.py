@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlpubuild.cas.digest import Digest
-    from dlpubuild.manifest.model import Manifest, ModelInput
+    from dlpubuild.manifest.model import Manifest, Metric, ModelInput
     from dlpubuild.project.app_folder import AppFolder
     from dlpubuild.project.layout import OnnxInput
     from dlpubuild.targets.model import Target
@@ -70,8 +70,8 @@ class ModelSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationSource:
-    """The calibration data that was picked.
+class SampleSource:
+    """Samples that were picked: calibration data, or validation data.
 
     `images`: one file per sample, in the order they are fed. `npy` and `npz`: one file, and `indices` names the
     rows to feed. `available` counts what there was to pick from.
@@ -86,6 +86,23 @@ class CalibrationSource:
     def samples(self) -> int:
         """How many samples are fed."""
         return len(self.files) if self.kind == "images" else len(self.indices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationSource:
+    """The validation data that was picked, and what is right.
+
+    `labels` has a class for each sample, by output, 0 or 1 where the output is one score; None where a sample has
+    none. It is empty where the data says nothing of what is right. `array` is the array of the one input in an `.npz`
+    file, empty where each array is called as its input. `metric` is the one that the gate holds the model against.
+    `left_out` counts images that the table of labels does not name.
+    """
+
+    samples: SampleSource
+    labels: Mapping[str, tuple[int | None, ...]]
+    metric: Metric
+    array: str = ""
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +173,7 @@ class Project:
     labels: tuple[str, ...] | None
     license_text: bytes | None
     app: AppFolder | None = None
-    calibration: CalibrationSource | None
+    calibration: SampleSource | None
+    verification: VerificationSource | None = None
     targets: tuple[Target, ...]
     toolchains: Mapping[str, ToolchainPin] = field(default_factory=lambda: MappingProxyType({}))

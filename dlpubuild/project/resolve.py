@@ -14,16 +14,18 @@ from dlpubuild.manifest.wording import did_you_mean, in_a_row, nearest_value
 from dlpubuild.project.app import resolve_app
 from dlpubuild.project.app_sdk import check_sdk
 from dlpubuild.project.byte_inputs import check_byte_inputs
-from dlpubuild.project.calibration import CalibrationRequest, resolve_calibration
+from dlpubuild.project.calibration import calibration_request, resolve_calibration
 from dlpubuild.project.faults import Faults
 from dlpubuild.project.inputs import check_outputs, settle_inputs
 from dlpubuild.project.labels import KEY as LABELS_KEY
 from dlpubuild.project.labels import label_count_message, parse_labels
 from dlpubuild.project.layout import as_built, onnx_inputs
-from dlpubuild.project.model import KnownSignature, Project
+from dlpubuild.project.lint_rules import check_lint_rules
+from dlpubuild.project.model import KnownSignature, KnownTensor, Project
 from dlpubuild.project.model_source import resolve_model
 from dlpubuild.project.paths import PathRefusedError, path_kind, project_paths
 from dlpubuild.project.tf1 import check_tf1
+from dlpubuild.project.verification import VerificationRequest, resolve_verification
 from dlpubuild.project.ways_in import fit_targets, needs_calibration
 from dlpubuild.targets.model import COMPILER_DEFAULTS, Target
 
@@ -74,15 +76,29 @@ def resolve_project(
     license_text = _read(faults, paths, manifest.project.license_file, "project.license-file")
     app = resolve_app(faults, paths, memo)
     check_sdk(faults, targets, app)
+    check_lint_rules(faults, socs)
     calibration = None
     calibrates = resolved is None or needs_calibration(resolved[0])
     if (calibrates and _needs_calibration(faults, targets)) or every_image:
         section = manifest.calibration
         if section is not None:
-            request = CalibrationRequest(
-                section=section, inputs=inputs, paths=paths, memo=memo, every_image=every_image
-            )
+            request = calibration_request(section, inputs, paths, memo, every_image=every_image)
             calibration = resolve_calibration(faults, request)
+    verification = None
+    # What a compiler made runs on its SoC only.
+    if manifest.verify is not None and (resolved is None or resolved[0].state != "compiled"):
+        verification = resolve_verification(
+            faults,
+            VerificationRequest(
+                section=manifest.verify,
+                inputs=inputs,
+                outputs=_built_outputs(manifest, signature),
+                labels=labels,
+                paths=paths,
+                memo=memo,
+                every_image=every_image,
+            ),
+        )
     faults.raise_if_any()
     if resolved is None:
         raise AssertionError("a model that was not resolved has a fault")
@@ -97,6 +113,7 @@ def resolve_project(
         license_text=license_text,
         app=app,
         calibration=calibration,
+        verification=verification,
         targets=tuple(targets),
     )
 
@@ -105,8 +122,11 @@ def notes_on(project: Project) -> tuple[str, ...]:
     """Return what a user should know though nothing is wrong: one sentence each."""
     notes = []
     manifest = project.manifest
-    if manifest.verify is not None:
-        notes.append("[verify] is read but not yet acted on: this version does not measure accuracy")
+    if manifest.verify is not None and project.verification is None:
+        notes.append("[verify]: what is compiled already runs on its SoC only, so its accuracy cannot be measured here")
+    if project.verification is not None and project.verification.left_out:
+        left, images = project.verification.left_out, len(project.verification.samples.files)
+        notes.append(f"[verify]: labels.csv names {images} of {images + left} images; the others are left out")
     for own, built in zip(project.onnx_inputs, project.inputs, strict=False):
         if own.layout == "nchw" and own.shape is not None:
             notes.append(
@@ -204,11 +224,19 @@ def _labels(faults: Faults, paths: ProjectPaths, signature: KnownSignature) -> t
     if name is None or data is None:
         return None
     labels = parse_labels(faults, name, data)
-    built = {each.name for each in faults.manifest.model.outputs}
-    outputs = [tensor for tensor in signature.outputs if not built or tensor.name in built]
+    known = {tensor.name for tensor in signature.outputs}
+    outputs = [tensor for tensor in _built_outputs(faults.manifest, signature) if tensor.name in known]
     if labels is not None and (message := label_count_message(labels, outputs)):
         faults.add(ErrorCode.LABEL_COUNT, LABELS_KEY, message)
     return labels
+
+
+def _built_outputs(manifest: Manifest, signature: KnownSignature) -> list[KnownTensor]:
+    """Return the outputs of what is built: those that the manifest names, else all that the model says it has."""
+    known = {tensor.name: tensor for tensor in signature.outputs}
+    if not manifest.model.outputs:
+        return list(known.values())
+    return [known.get(each.name, KnownTensor(name=each.name, shape=each.shape)) for each in manifest.model.outputs]
 
 
 def _read(faults: Faults, paths: ProjectPaths, name: str | None, key: str) -> bytes | None:

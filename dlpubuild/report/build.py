@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.engine.scheduler import State
 from dlpubuild.errors import BuildFailedError, StepFailedError
+from dlpubuild.report.accuracy import accuracy_cell, verification_json
 from dlpubuild.report.text import Paint, columns, display_width, seconds_text, size_text
 
 if TYPE_CHECKING:
@@ -108,8 +109,15 @@ def _table(result: BuildResult, paint: Paint, *, brief: bool) -> str:
     if not result.targets:
         return ""
     rows = [_row(target, paint, brief=brief) for target in result.targets]
-    names = ("target", "quantization", "I/O", "model", "operators", "time", "steps", "package")
-    return columns(rows, header=[paint.strong(name) for name in names], right=frozenset({3, 5})) + "\n"
+    names = ["target", "quantization", "I/O", "model", "operators", "time", "steps", "package"]
+    if any(target.package is not None and target.package.verification is not None for target in result.targets):
+        rows = [(*row[:5], _accuracy(target), *row[5:]) for row, target in zip(rows, result.targets, strict=True)]
+        names.insert(5, "accuracy")
+    return columns(rows, header=[paint.strong(name) for name in names], right=frozenset({3, len(names) - 3})) + "\n"
+
+
+def _accuracy(target: TargetResult) -> str:
+    return "-" if target.package is None else accuracy_cell(target.package.verification)
 
 
 def _row(target: TargetResult, paint: Paint, *, brief: bool) -> tuple[str, ...]:
@@ -223,6 +231,8 @@ def _target_json(target: TargetResult) -> dict[str, Any]:
         "io": target.io,
         "operators": dict(package.operators),
         "outputs": _outputs_json(package),
+        "lint": _lint_json(package),
+        "accuracy": verification_json(package.verification),
         "notes": list(package.notes),
         "seconds": round(target.seconds, 3),
     }
@@ -245,6 +255,26 @@ def _outputs_json(package: PackagedTarget) -> list[dict[str, Any]]:
         }
         for name, found in measured
     ]
+
+
+def _lint_json(package: PackagedTarget) -> dict[str, Any] | None:
+    """How much lint found, and where operators run; None where the model could not be read."""
+    lint = package.lint
+    if lint is None:
+        return None
+    placement = lint.placement
+    return {
+        **{str(severity): count for severity, count in lint.counts.items()},
+        "silenced": sum(each.count for each in lint.silenced),
+        "placement": None
+        if placement is None
+        else {
+            "dlpu": len(placement.on_dlpu),
+            "cpu": len(placement.on_cpu),
+            "parts": placement.parts,
+            "switches": placement.switches,
+        },
+    }
 
 
 def _bundle_json(package: PackagedTarget) -> dict[str, Any]:

@@ -71,7 +71,9 @@ def text(value: object, length: int = _NAME) -> str:
     shown = printable(" ".join(str(value).split()))
     if len(shown) > length:
         shown = f"{shown[: length // 2]}…{shown[-(length // 2) :]}"
-    return _HARMLESS.sub(lambda found: ":" if found[1] else "_", "".join(_plain(sign) for sign in shown)).replace("www.", "www&#46;")
+    return _HARMLESS.sub(lambda found: ":" if found[1] else "_", "".join(_plain(sign) for sign in shown)).replace(
+        "www.", "www&#46;"
+    )
 
 
 def _plain(sign: str) -> str:
@@ -110,7 +112,9 @@ def _row(target: Json) -> list[str]:
     return [
         _title(target),
         f"{_SIGNS.get(state, '')} {word}".strip(),
-        f"{figures.bytes_text(model.get('bytes'))}, {text(target.get('quantization', ''))}" if model else figures.NOTHING,
+        f"{figures.bytes_text(model.get('bytes'))}, {text(target.get('quantization', ''))}"
+        if model
+        else figures.NOTHING,
         f"{placed[0]} / {placed[1]}" if placed else figures.NOTHING,
         _accuracy(target),
         _lint(lint),
@@ -138,7 +142,11 @@ def _headline(each: figures.Headline, *, alone: bool) -> str:
 def _lint(counts: Mapping[str, int] | None) -> str:
     if counts is None:
         return figures.NOTHING
-    found = [f"{count} advice" if name == "advice" else figures.plural(count, name) for name, count in counts.items() if count]
+    found = [
+        f"{count} advice" if name == "advice" else figures.plural(count, name)
+        for name, count in counts.items()
+        if count
+    ]
     return ", ".join(found) or "no findings"
 
 
@@ -147,10 +155,14 @@ def _failures(target: Json) -> list[str]:
     found = []
     if error := target.get("error"):
         hint = f" {text(error['hint'], _MESSAGE)}." if error.get("hint") else ""
-        found.append(f"- **{_title(target)}**: {text(error.get('message', ''), _MESSAGE)}.{hint} {code(error.get('code', ''))}")
+        found.append(
+            f"- **{_title(target)}**: {text(error.get('message', ''), _MESSAGE)}.{hint} {code(error.get('code', ''))}"
+        )
     gates = (target.get("verify") or {}).get("gates", ())
     found += [
-        f"- **{_title(target)}**, gate: {text(figures.gate_text(gate), _MESSAGE)}" for gate in gates if not gate.get("passed")
+        f"- **{_title(target)}**, gate: {text(figures.gate_text(gate), _MESSAGE)}"
+        for gate in gates
+        if not gate.get("passed")
     ]
     errors = [each for each in (target.get("lint") or {}).get("findings", ()) if each.get("severity") == "error"]
     found += [f"- **{_title(target)}**, lint: {_finding(each)}" for each in errors[:_FINDINGS]]

@@ -87,7 +87,9 @@ def _lint(target: Json, paint: Paint) -> str:
     if counts is None:
         return "-"
     painted = {"error": paint.bad, "warning": paint.warn, "advice": paint.dim}
-    words = {name: f"{count} advice" if name == "advice" else figures.plural(count, name) for name, count in counts.items()}
+    words = {
+        name: f"{count} advice" if name == "advice" else figures.plural(count, name) for name, count in counts.items()
+    }
     return ", ".join(painted[name](words[name]) for name, count in counts.items() if count) or "none"
 
 

@@ -5,6 +5,7 @@ In: values. Out: text. Nothing is printed here.
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _KIB = 1024
 _MINUTE_S = 60
+_LEAST_WIDTH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,54 @@ def columns(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), right:
             cells.append(space + cell if column in right else cell + space)
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def fitted(
+    rows: Sequence[Sequence[str]],
+    *,
+    header: Sequence[str] = (),
+    right: frozenset[int] = frozenset(),
+    shrink: Sequence[int] = (),
+    width: int | None = None,
+) -> str:
+    """Return `columns` that take no more than `width`, if that can be done by shortening the columns in `shrink`.
+
+    Columns are shortened in the order given, each to no less than `_LEAST_WIDTH`. Without a width none is.
+    """
+    table = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
+    if not table or width is None:
+        return columns(rows, header=header, right=right)
+    widths = [max(display_width(row[column]) for row in table) for column in range(len(table[0]))]
+    for column in shrink:
+        excess = sum(widths) + 2 * (len(widths) - 1) - width
+        if excess > 0:
+            widths[column] = max(min(widths[column], _LEAST_WIDTH), widths[column] - excess)
+            for row in table:
+                row[column] = shortened(row[column], widths[column])
+    return columns(table, right=right)
+
+
+def wrapped(rows: Sequence[tuple[str, str]], width: int | None) -> list[tuple[str, str]]:
+    """Return labelled lines, those that are longer than `width` together with the labels going on in the next row."""
+    if width is None or not rows:
+        return list(rows)
+    room = max(_LEAST_WIDTH, width - 2 - max(display_width(label) for label, _ in rows))
+    return [
+        ("" if number else label, line)
+        for label, text in rows
+        for number, line in enumerate(textwrap.wrap(text, room) or [""])
+    ]
+
+
+def shortened(text: str, width: int) -> str:
+    """Return `text`, cut in its middle where it takes more than `width` columns."""
+    if display_width(text) <= width:
+        return text
+    tail = text[-(width // 2) :] if width > 1 else ""
+    head = text[: width - 1 - width // 2]
+    while head and display_width(head) + display_width(tail) >= width:
+        head, tail = head[:-1], tail[1:]
+    return f"{head}…{tail}"
 
 
 def display_width(text: str) -> int:

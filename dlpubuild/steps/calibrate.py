@@ -37,9 +37,21 @@ def main(params, workers=None):
         params: `model`; `inputs`, each with `name` and perhaps `shape`, `color`, `mean`, `std`, `resize`; `data`.
         workers: number of processes; by default as many as the machine and the work allow.
     """
+    schema = stepio.tflite_schema()
+    calibrated, parts, inputs = calibrated_model(schema, params, workers)
+    stepio.write_output("out/calibrated.tflite", calibrated)
+    stepio.write_output("out/probe.npz", probe.pack(probe.merged([part["probe"] for part in parts])))
+    stepio.write_step_json(
+        stepio.tool_versions("tensorflow-cpu", "tensorflow", "numpy", "pillow"),
+        stepio.describe_tensors(schema, stepio.unpack(schema, calibrated)),
+        {"samples": samples.sample_count(params["data"]), "inputs": _merged_ranges(inputs, parts)},
+    )
+
+
+def calibrated_model(schema, params, workers=None):
+    """Return the bytes of the calibrated model, what each process left, and the described inputs; as `main` is told."""
     with open(params["model"], "rb") as stream:
         content = stream.read()
-    schema = stepio.tflite_schema()
     graph = schema.Model.GetRootAsModel(content, 0)
     model = stepio.unpack(schema, content)
     inputs = samples.described_inputs(schema, model, params)
@@ -55,13 +67,7 @@ def main(params, workers=None):
     if calibrated is None:
         parts = _calibrate(work, 1)
         calibrated = parts[0]["calibrated"]
-    stepio.write_output("out/calibrated.tflite", calibrated)
-    stepio.write_output("out/probe.npz", probe.pack(probe.merged([part["probe"] for part in parts])))
-    stepio.write_step_json(
-        stepio.tool_versions("tensorflow-cpu", "tensorflow", "numpy", "pillow"),
-        stepio.describe_tensors(schema, stepio.unpack(schema, calibrated)),
-        {"samples": count, "inputs": _merged_ranges(inputs, parts)},
-    )
+    return calibrated, parts, inputs
 
 
 def _calibrate(work, workers):

@@ -115,6 +115,10 @@ class Images:
         """Return the values of every input for one sample, or raise ValueError with what is wrong with it."""
         return [_normalised(decode(self._files[position], self._input), self._input)]
 
+    def dtype(self, _number):
+        """Return of which type the values for the input are before they are normalised."""
+        return np.dtype(np.uint8)
+
 
 class Arrays:
     """Rows of one array per input."""
@@ -122,7 +126,7 @@ class Arrays:
     def __init__(self, data, inputs):
         self._indices = data["indices"]
         self._inputs = inputs
-        self._arrays = _npy(data["file"]) if data["kind"] == "npy" else _npz(data["file"], inputs)
+        self._arrays = _npy(data["file"]) if data["kind"] == "npy" else _npz(data["file"], inputs, data.get("array"))
         for array, each in zip(self._arrays, inputs):
             _check_array(array, each, max(self._indices) + 1)
 
@@ -134,6 +138,10 @@ class Arrays:
             for array, each in zip(self._arrays, self._inputs)
         ]
 
+    def dtype(self, number):
+        """Return of which type the values for input `number` are before they are normalised."""
+        return self._arrays[number].dtype
+
 
 def _npy(path):
     try:
@@ -143,10 +151,11 @@ def _npy(path):
     return [array]
 
 
-def _npz(path, inputs):
+def _npz(path, inputs, array):
+    """Return the array of each input; that of the only one may be called otherwise: `array`."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            names = [each["name"] for each in inputs]
+            names = [each["name"] for each in inputs] if array is None else [array]
             # A file with one array and a model with one input leave no doubt about what is meant.
             if len(names) == 1 and len(archive.files) == 1:
                 names = archive.files

@@ -25,24 +25,25 @@ class Runner:
         content: the bytes of a `.tflite`.
         delegates: whether TensorFlow Lite may take its fast kernels (XNNPACK). Without them it takes those that also
             calibrate.
+        keep_all: whether `tensor` can give the values of every tensor after a run.
 
     Raises:
         RuntimeError, ValueError, TypeError: the interpreter does not take the model.
     """
 
-    def __init__(self, content, delegates):
+    def __init__(self, content, delegates, keep_all=False):
         # The interpreter reads these bytes as long as it lives and does not own them.
         self._content = content
         native = stepio.load_from_toolchain(_MODULE)
         if native is None:
-            self._model = _Public(content, delegates)
+            self._model = _Public(content, delegates, keep_all)
         else:
             self._model = native.CreateWrapperFromBuffer(
                 content,
                 _DEFAULT_DELEGATES if delegates else _NO_DELEGATES,
                 [],  # custom operators by name
                 [],  # custom operators by function
-                False,  # preserve all tensors
+                keep_all,  # preserve all tensors
                 False,  # disable delegate clustering
                 1,  # threads
                 False,  # default delegate's latest features
@@ -59,17 +60,26 @@ class Runner:
         self._model.Invoke(0)
         return [np.array(self._model.GetTensor(index, 0)) for index in self._outputs]
 
+    def tensor(self, index):
+        """Return the values of a tensor of the first subgraph, as the last run left them.
+
+        Raises:
+            ValueError: it has none, because a kernel made do without.
+        """
+        return np.array(self._model.GetTensor(index, 0))
+
 
 class _Public:
     """TensorFlow's public interpreter, with the methods of the native one that are used here."""
 
-    def __init__(self, content, delegates):
+    def __init__(self, content, delegates, keep_all):
         import tensorflow as tf
 
         kinds = tf.lite.experimental.OpResolverType
         self._interpreter = tf.lite.Interpreter(
             model_content=content,
             num_threads=1,
+            experimental_preserve_all_tensors=keep_all,
             experimental_op_resolver_type=kinds.AUTO if delegates else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
 

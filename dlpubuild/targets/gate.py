@@ -207,7 +207,7 @@ def _io_types(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
             if tensor.dtype != wanted and not is_index:
                 yield GateFinding(
                     rule=rule,
-                    subject=_tensor(0, tensor),
+                    subject=tensor_subject(0, tensor),
                     found=tensor.dtype,
                     wanted=wanted,
                     change=f"ask the converter for {wanted} {side}",
@@ -223,7 +223,7 @@ def _batch(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
             continue  # reported once, as a dynamic shape
         yield GateFinding(
             rule=GateRule.BATCH_SIZE,
-            subject=_tensor(0, tensor),
+            subject=tensor_subject(0, tensor),
             found=f"shape {_shape(tensor)}",
             wanted=f"a first dimension of {needs.batch}",
             change=f"export the model for a batch of {needs.batch}, or set `shape` under [[model.input]]",
@@ -236,7 +236,7 @@ def _shapes(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
             if needs.static_shapes and tensor.is_dynamic:
                 yield GateFinding(
                     rule=GateRule.DYNAMIC_SHAPE,
-                    subject=_tensor(number, tensor),
+                    subject=tensor_subject(number, tensor),
                     found=f"shape {_shape(tensor)}",
                     wanted="every size known at build time",
                     change="fix the input by `shape` under [[model.input]]; a size computed by the model must go",
@@ -251,7 +251,7 @@ def _scales(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
             if tensor.quantization and tensor.quantization.per_channel:
                 yield GateFinding(
                     rule=GateRule.PER_CHANNEL_TENSOR,
-                    subject=_tensor(number, tensor),
+                    subject=tensor_subject(number, tensor),
                     found=f"{len(tensor.quantization.scales)} scales along dimension {tensor.quantization.axis}",
                     wanted="one scale",
                     change="quantize again with per-channel scales disabled",
@@ -269,7 +269,7 @@ def _weight_types(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding
                 continue
             yield GateFinding(
                 rule=GateRule.WEIGHT_TYPE,
-                subject=_tensor(number, tensor),
+                subject=tensor_subject(number, tensor),
                 found=tensor.dtype if tensor.quantization else f"{tensor.dtype} without a scale",
                 wanted="int8 or uint8 with a scale",
                 change="quantize the weights to 8 bits",
@@ -291,7 +291,7 @@ def _operators(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
             elif not all(tensor.index in border.get(operator.name, ()) for tensor in floats):
                 yield GateFinding(
                     rule=GateRule.FLOAT_OPERATOR,
-                    subject=_operator(number, operator),
+                    subject=operator_subject(number, operator),
                     found=_float_phrase(number, floats),
                     wanted="integers only",
                     change="use operators that have an integer form, or move this part into the application",
@@ -310,7 +310,7 @@ def _custom_finding(graph_number: int, operator: Operator) -> GateFinding:
     flex = is_flex(operator.custom_code)
     return GateFinding(
         rule=GateRule.FLEX_OPERATOR if flex else GateRule.CUSTOM_OPERATOR,
-        subject=_operator(graph_number, operator),
+        subject=operator_subject(graph_number, operator),
         found="an operator of TensorFlow itself" if flex else "a custom operator",
         wanted="operators of TensorFlow Lite only",
         change="express it in built-in operators; cameras have no Flex delegate"
@@ -322,14 +322,17 @@ def _custom_finding(graph_number: int, operator: Operator) -> GateFinding:
 def _float_phrase(graph_number: int, tensors: Sequence[Tensor]) -> str:
     first = tensors[0]
     rest = f" and {len(tensors) - 1} more" if len(tensors) > 1 else ""
-    return f"{first.dtype} in {_tensor(graph_number, first)}{rest}"
+    return f"{first.dtype} in {tensor_subject(graph_number, first)}{rest}"
 
 
-def _operator(graph_number: int, operator: Operator) -> str:
-    return f"operator {operator.index} {operator.label}{_place(graph_number)}"
+def operator_subject(graph_number: int, operator: Operator) -> str:
+    """Return how a finding names an operator of subgraph `graph_number`."""
+    label = "".join(sign if sign.isprintable() else "?" for sign in operator.label[:SHOWN_NAME])
+    return f"operator {operator.index} {label}{_place(graph_number)}"
 
 
-def _tensor(graph_number: int, tensor: Tensor) -> str:
+def tensor_subject(graph_number: int, tensor: Tensor) -> str:
+    """Return how a finding names a tensor of subgraph `graph_number`."""
     # Converters join the names of all that was fused into one tensor with ";".
     name = tensor.name.partition(";")[0]
     shown = name if len(name) <= SHOWN_NAME else f"...{name[3 - SHOWN_NAME :]}"

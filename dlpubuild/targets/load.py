@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import ErrorCode, Location, ManifestError, Problem, TemplateError
 from dlpubuild.resources import schema_path
+from dlpubuild.targets.lint.load import lint_table
 from dlpubuild.targets.model import GateRules, Soc
 
 if TYPE_CHECKING:
@@ -156,6 +157,9 @@ def _soc(name: str, folder: Path, document: Mapping[str, Any], search_path: tupl
         allowed_options=MappingProxyType({key: tuple(allowed[key]) for key in _OPTIONS if key in allowed}),
         input_layout=document.get("input", {}).get("layout", "NHWC"),
         input_is_inferred=document.get("input", {}).get("inferred", False),
+        lint=None
+        if "lint" not in document
+        else lint_table(name, folder / TARGET_FILE, document["lint"], integer_only=gate["integer-only"]),
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlpubuild.manifest.model import ActivationPrecision, InputFormat, IoType, Parser, Quantization
+    from dlpubuild.targets.lint.table import LintTable
     from dlpubuild.tflite.facts import QuantizationLabel
 
 CompilerOption: TypeAlias = "int | bool | tuple[str, ...]"
@@ -51,7 +52,7 @@ class Soc:
     template folders from which its step template may include files, nearest first. `needs_calibration` is true where
     the SoC's own toolchain quantizes the float model; `allowed_options` has what a manifest may ask of that toolchain,
     by key, anything where a key is not in it. `input_layout` is how an application feeds images; `input_is_inferred`
-    is true where no document says so.
+    is true where no document says so. `lint` has what it wants of a model's operators, where that is known.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Soc:
     allowed_options: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     input_layout: Literal["NHWC", "NCHW"] = "NHWC"
     input_is_inferred: bool = False
+    lint: LintTable | None = None
 
     @property
     def can_be_built(self) -> bool:

@@ -49,6 +49,12 @@ class OperatorChange:
     new: Operator | None
     changes: tuple[Change, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """The name of the operator, which is the same on both sides."""
+        found = self.old if self.new is None else self.new
+        return found.label if found else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:

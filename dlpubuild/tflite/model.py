@@ -134,6 +134,7 @@ class TfliteModel:
     signatures: tuple[Signature, ...]
     metadata: Mapping[str, bytes]
     data: bytes | memoryview = field(default=b"", repr=False, compare=False)
+    _names: dict[int, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def main(self) -> Subgraph:
@@ -152,10 +153,11 @@ class TfliteModel:
 
     def public_name(self, tensor: Tensor) -> str:
         """Return the signature's name of an input or output; else the tensor's own, without `:0` and prefix."""
-        for signature in self.signatures:
-            if signature.subgraph != 0:
-                continue
-            for name, index in (*signature.inputs, *signature.outputs):
-                if index == tensor.index:
-                    return name
+        # Looked up once for all: a hostile file may have a hundred thousand of each.
+        if self.signatures and not self._names:
+            named = ((*each.inputs, *each.outputs) for each in reversed(self.signatures) if each.subgraph == 0)
+            self._names.update({index: name for entries in named for name, index in reversed(entries)})
+        is_in_main = tensor.index < len(self.main.tensors) and self.main.tensors[tensor.index] is tensor
+        if is_in_main and tensor.index in self._names:
+            return self._names[tensor.index]
         return tensor.name.removeprefix("serving_default_").removesuffix(":0")

@@ -97,7 +97,9 @@ def oddities(model: TfliteModel) -> tuple[Oddity, ...]:
                 found.add(kind, "tensor", tensor.index, number)
         _look_at_operators(found, model, graph, number)
     return tuple(
-        Oddity(kind, found.counts[kind], tuple(found.places[kind])) for kind in _TITLES if kind in found.counts
+        Oddity(kind=kind, count=found.counts[kind], places=tuple(found.places[kind]))
+        for kind in _TITLES
+        if kind in found.counts
     )
 
 

@@ -90,6 +90,15 @@ def min_runtime(model: TfliteModel) -> MinRuntime:
     return MinRuntime(max(found, key=version_key, default=None), entries)
 
 
+def first_runtime(operator: str, version: int) -> str | None:
+    """Return the first TensorFlow Lite that runs a builtin operator of this version, None where that is not known.
+
+    A version that the table skips came with the next one that it has.
+    """
+    known = (number for name, number in runtime_table() if name == operator and number >= version)
+    return runtime_table().get((operator, min(known, default=0)))
+
+
 def edgetpu_readable(model: TfliteModel) -> tuple[ReadabilityFinding, ...]:
     """Return the operator versions of `model` that the Edge TPU compiler is expected not to read, sorted by name.
 

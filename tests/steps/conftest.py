@@ -23,7 +23,19 @@ MODULES = {
     "import_onnx.py": ("import_model.py", "onnx_check.py", "onnx_model.py"),
     "export_onnx.py": ("onnx_canonical.py", "onnx_check.py", "onnx_model.py"),
     "calibrate.py": ("probe.py", "samples.py", "tflite_run.py"),
-    "quantize.py": ("output_check.py", "probe.py", "tflite_run.py"),
+    "quantize.py": ("integer_model.py", "output_check.py", "probe.py", "tflite_run.py"),
+    "verify.py": (
+        *("calibrate.py", "integer_model.py", "probe.py", "samples.py", "tflite_run.py", "verify_alternatives.py"),
+        *(
+            "verify_boxes.py",
+            "verify_compare.py",
+            "verify_feed.py",
+            "verify_layers.py",
+            "verify_metrics.py",
+            "verify_outputs.py",
+        ),
+        "verify_run.py",
+    ),
 }
 
 # The environment an action gives its command.

@@ -17,6 +17,4 @@ def report_html(document: Mapping[str, Any]) -> str:
     from dlpubuild.report.html.environment import render_page  # noqa: PLC0415 - Jinja is slow to import
     from dlpubuild.report.html.view import report_context  # noqa: PLC0415
 
-    return render_page(
-        "report.html.j2", styles=("report.css",), scripts=("report.js",), **report_context(document)
-    )
+    return render_page("report.html.j2", styles=("report.css",), scripts=("report.js",), **report_context(document))

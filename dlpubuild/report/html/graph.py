@@ -184,7 +184,9 @@ def _place(columns: Sequence[Sequence[_Node]], chains: Sequence[Sequence[str]]) 
     for sweep in range(_SWEEPS):
         neighbors = (before, after)[sweep % 2]
         for column in columns if sweep % 2 == 0 else reversed(columns):
-            wishes = [_average([middles[key] for key in neighbors.get(node.key, ())], middles[node.key]) for node in column]
+            wishes = [
+                _average([middles[key] for key in neighbors.get(node.key, ())], middles[node.key]) for node in column
+            ]
             _stack(column, wishes)
             middles |= {node.key: node.y + node.height / 2 for node in column}
     top = min(node.y for column in columns for node in column) - _MARGIN

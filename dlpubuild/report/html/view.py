@@ -95,7 +95,9 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
         "state_word": figures.STATES.get(str(target.get("state")), str(target.get("state"))),
         "placed": figures.placed(target),
         "lint_counts": figures.lint_counts(target),
-        "headlines": [(each, *_bars(each.metric, each.float_, each.built, scales)) for each in figures.headlines(target)],
+        "headlines": [
+            (each, *_bars(each.metric, each.float_, each.built, scales)) for each in figures.headlines(target)
+        ],
         "gates": (verify or _EMPTY).get("gates", ()),
         "failed_gates": [gate for gate in (verify or _EMPTY).get("gates", ()) if not gate.get("passed")],
         "measures": [_measures(output, scales) for output in _outputs(target)],
@@ -135,7 +137,12 @@ def _measures(output: Json, scales: Mapping[str, chart.Scale]) -> dict[str, Any]
 
 
 def _measure(
-    name: str, metric: str, floats: Json | None, built: Json | None, drop: Json | None, scales: Mapping[str, chart.Scale]
+    name: str,
+    metric: str,
+    floats: Json | None,
+    built: Json | None,
+    drop: Json | None,
+    scales: Mapping[str, chart.Scale],
 ) -> dict[str, Any]:
     bars = (None, None) if metric == "mae" else _bars(metric, floats, built, scales)
     return {"name": name, "metric": metric, "float": floats, "built": built, "drop": drop, "bars": bars}
@@ -158,9 +165,7 @@ def _layers(layers: Sequence[Json]) -> dict[str, Any] | None:
     errors = [(layer, chart.relative_error(layer)) for layer in layers]
     ordered = sorted(errors, key=lambda pair: -(pair[1] if pair[1] is not None else -1.0))
     worst = ordered[0][1] or 1.0
-    rows = [
-        {"layer": layer, "error": error, "bar": round(100 * (error or 0.0) / worst, 2)} for layer, error in ordered
-    ]
+    rows = [{"layer": layer, "error": error, "bar": round(100 * (error or 0.0) / worst, 2)} for layer, error in ordered]
     shown = len(rows) if len(rows) <= _LAYERS_SHOWN + 4 else _LAYERS_SHOWN
     return {"shown": rows[:shown], "rest": rows[shown:], "strip": chart.error_strip(layers, _WORST_MARKED)}
 

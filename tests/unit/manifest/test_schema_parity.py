@@ -27,12 +27,13 @@ SOCS = SCHEMA["properties"]["target"]["properties"]
 TOOLCHAINS = SCHEMA["properties"]["toolchain"]["properties"]
 HINTS_NAMESPACE = {"Path": Path, "Location": Location, "Mapping": dict}
 
-TABLES = {"targets": "target", "toolchains": "toolchain"}
+TABLES = {"targets": "target", "toolchains": "toolchain", "rules": "rules"}
 NAMES = {"inputs": "input", "outputs": "output", **TABLES}
 NOT_IN_THE_FILE = {
     model.Manifest: {"path", "sha256", "locations"},
     model.TargetSection: {"soc"},
     model.ToolchainSection: {"name"},
+    model.LintRuleSection: {"id"},
 }
 
 
@@ -57,9 +58,12 @@ SECTIONS = {
     "model.output": (model.ModelOutput, property_of(property_of(SCHEMA, "model"), "output")["items"]),
     "calibration": (model.CalibrationSection, property_of(SCHEMA, "calibration")),
     "verify": (model.VerifySection, property_of(SCHEMA, "verify")),
+    "verify.boxes": (model.BoxesSection, property_of(property_of(SCHEMA, "verify"), "boxes")),
     "target.<template>": (model.TargetSection, SCHEMA["$defs"]["template-target"]),
     "toolchain.<name>": (model.ToolchainSection, SCHEMA["$defs"]["toolchain"]),
     "limits": (model.LimitsSection, property_of(SCHEMA, "limits")),
+    "lint": (model.LintSection, property_of(SCHEMA, "lint")),
+    "lint.rules.<rule>": (model.LintRuleSection, SCHEMA["$defs"]["lint-rule"]),
     "package": (model.PackageSection, property_of(SCHEMA, "package")),
     "package.acap": (model.AcapSection, property_of(property_of(SCHEMA, "package"), "acap")),
     "package.acap.sdk-image": (
@@ -187,7 +191,7 @@ def keywords_of(part: Any) -> Iterator[str]:
     """Yield each keyword that can be violated; conditions (`if`) are left out, as they only decide."""
     for keyword, value in part.items():
         yield keyword
-        if keyword in {"properties", "$defs"}:
+        if keyword in {"properties", "patternProperties", "$defs"}:
             for inner in value.values():
                 yield from keywords_of(inner)
         elif keyword in {"items", "then"}:
@@ -199,7 +203,8 @@ def keywords_of(part: Any) -> Iterator[str]:
 
 def test_there_are_words_for_every_keyword_that_the_schema_uses() -> None:
     annotations = {"$schema", "$id", "$ref", "$defs", "title", "description", "default", "examples", "errorMessage"}
-    structure = {"properties", "items", "prefixItems", "if", "then", "additionalProperties", "required"}
+    structure = {"properties", "patternProperties", "items", "prefixItems", "if", "then", "additionalProperties"}
+    structure.add("required")
     limits = {"type": "string", "enum": ["a"], "uniqueItems": True}
     for keyword in sorted(set(keywords_of(SCHEMA)) - annotations - structure):
         assert value_message(keyword, ["a", "a"], limits.get(keyword, 1), "rule")

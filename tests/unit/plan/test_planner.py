@@ -176,7 +176,7 @@ def test_a_lock_that_changes_makes_every_step_another(project: Project) -> None:
         ({"script": "calibrate.py"}, ["quantize"]),
         ({"modules": ["calibrate.py"]}, ["quantize"]),
         ({"modules": []}, ["quantize"]),
-        ({"modules": ["output_check.py", "probe.py", "tflite_run.py"]}, []),
+        ({"modules": ["integer_model.py", "output_check.py", "probe.py", "tflite_run.py"]}, []),
         ({"outputs": ["out/model.tflite", "out/more"]}, ["quantize"]),
         ({"inputs": {"in/other.tflite": "calibrate:out/calibrated.tflite"}}, ["quantize"]),
         ({"inputs": {"in/calibrated.tflite": "import:out/model.tflite"}}, ["quantize"]),

@@ -173,5 +173,6 @@ def test_the_tools_own_parts_can_be_included(own: Soc) -> None:
         "target": {"toolchain": "tf2", "per_channel": True, "io": "int8"},
         "model": {"format": "keras", "state": "float", "staged": "in/model.keras", "inputs": [], "outputs": []},
         "calibration": {"inputs": [], "data": {}},
+        "verification": None,
     }
     assert [step["id"] for step in rendered(own, template, **context)["step"]] == ["import", "calibrate", "quantize"]

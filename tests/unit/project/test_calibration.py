@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dlpubuild.errors import DlpuError, ErrorCode
-from dlpubuild.project.model import CalibrationSource
+from dlpubuild.project.model import SampleSource
 from tests.doubles.memo import MemoryMemo
 from tests.factories.image_factory import image_bytes
 from tests.factories.model_factory import classifier, functional, input_layer, keras_archive
@@ -31,7 +31,7 @@ def table(data: str, more: str = "") -> str:
     return f'[calibration]\ndata = "{data}"\n{more}\n{TARGET}'
 
 
-def calibration(manifest: Path, memo: MemoryMemo | None = None) -> CalibrationSource:
+def calibration(manifest: Path, memo: MemoryMemo | None = None) -> SampleSource:
     found = resolve(manifest, memo=memo).calibration
     assert found is not None
     return found

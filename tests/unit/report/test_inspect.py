@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from dlpubuild.report.inspect import inspect_json, inspect_text
+from dlpubuild.report.inspect import inspect_text
+from dlpubuild.report.inspect_json import inspect_json
+from dlpubuild.report.json_text import json_chunks
 from dlpubuild.tflite.facts import summarise
 from dlpubuild.tflite.read import read_model
 from tests.factories.tflite_factory import custom_model, encode, float_model, integer_model, with_tensor
@@ -23,8 +25,8 @@ def test_a_page_tells_file_tensors_and_operators() -> None:
     lines = [line.split() for line in page(data, "dist/m.tflite").splitlines()]
     assert ["file", "dist/m.tflite"] in lines
     assert ["quantization", "per-tensor"] in lines
-    assert ["QUANTIZE", "2"] in lines
-    assert ["CONV_2D", "1"] in lines
+    assert ["QUANTIZE", "2", "1", "-", "-"] in lines
+    assert ["CONV_2D", "1", "3", "3.5", "k", "248", "B"] in lines
     heads = [line[0] for line in lines if line]
     assert [head for head in heads if head in ("inputs", "outputs", "operators")] == ["inputs", "outputs", "operators"]
 
@@ -56,7 +58,7 @@ def test_names_in_a_file_do_not_steer_the_terminal() -> None:
 )
 def test_the_json_is_json_and_holds_every_tensor_and_operator(data: bytes) -> None:
     model = read_model(data)
-    document = json.loads(json.dumps(inspect_json(model, summarise(model)), allow_nan=False))
+    document = json.loads("".join(json_chunks(inspect_json(model, summarise(model)))))
     (graph,) = document["subgraphs"]
     assert len(graph["tensors"]) == len(model.main.tensors)
     assert [operator["name"] for operator in graph["operators"]] == [each.label for each in model.main.operators]
@@ -66,6 +68,6 @@ def test_the_json_is_json_and_holds_every_tensor_and_operator(data: bytes) -> No
 
 def test_the_axis_is_told_where_there_is_one() -> None:
     model = read_model(encode(integer_model(per_channel=True)))
-    tensors = inspect_json(model, summarise(model))["subgraphs"][0]["tensors"]
+    tensors = list(inspect_json(model, summarise(model))["subgraphs"][0]["tensors"])
     assert [tensor["axis"] for tensor in tensors if len(tensor["scales"]) > 1] == [0, 0]
     assert {tensor["axis"] for tensor in tensors if len(tensor["scales"]) == 1} == {None}

@@ -82,6 +82,7 @@ rm -rf "$top"/quantize-artpec8
 mkdir -p "$top"/quantize-artpec8/src "$top"/quantize-artpec8/in "$top"/quantize-artpec8/out
 cd "$top"/quantize-artpec8
 cp /steps/quantize.py src/
+cp /steps/integer_model.py src/
 cp /steps/output_check.py src/
 cp /steps/probe.py src/
 cp /steps/tflite_run.py src/
@@ -105,6 +106,7 @@ rm -rf "$top"/quantize-artpec9
 mkdir -p "$top"/quantize-artpec9/src "$top"/quantize-artpec9/in "$top"/quantize-artpec9/out
 cd "$top"/quantize-artpec9
 cp /steps/quantize.py src/
+cp /steps/integer_model.py src/
 cp /steps/output_check.py src/
 cp /steps/probe.py src/
 cp /steps/tflite_run.py src/

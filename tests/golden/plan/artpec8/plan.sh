@@ -92,6 +92,7 @@ rm -rf "$top"/quantize
 mkdir -p "$top"/quantize/src "$top"/quantize/in "$top"/quantize/out
 cd "$top"/quantize
 cp /steps/quantize.py src/
+cp /steps/integer_model.py src/
 cp /steps/output_check.py src/
 cp /steps/probe.py src/
 cp /steps/tflite_run.py src/

@@ -1,0 +1,119 @@
+"""How accurate a built model is: what a verifying step measured, held against the manifest's gates.
+
+In: a project, a planned target, and the digest of what the step left. Out: a `Verification`, and the few figures of it
+that a package holds. Only that document is read, which is small.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dlpubuild.targets.accuracy_gate import AccuracyLimits, gate_outcomes, hold_against_gates
+from dlpubuild.targets.verification import Verification, read_verification
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dlpubuild.cas.digest import Digest
+    from dlpubuild.cas.store import Store
+    from dlpubuild.plan.model import PlannedTarget
+    from dlpubuild.project.model import Project
+
+_NO_FLOAT = "there is no float model to compare with, so nothing is gated"
+_BEFORE_COMPILING = "what the compiler made runs on the SoC only: measured is the model that it was made from"
+_NO_STEP = "accuracy is not measured: the template has no step that does"
+_FLOAT_ONLY = f"{_BEFORE_COMPILING}, in float; what its own quantization costs is not in the figures"
+
+
+def measured(project: Project, planned: PlannedTarget, verified: Digest | None, store: Store) -> Verification | None:
+    """Return what was measured of a target, with the outcome of each gate; None where nothing was.
+
+    Raises:
+        StepFailedError: `STEP_OUTPUT`: it is not what such a step is to write.
+        BlobMissingError: it is not in the store, or was damaged there.
+    """
+    if verified is None:
+        return None
+    document = read_verification(store.read(verified))
+    limits = accuracy_limits(project)
+    note = ""
+    if planned.binary is not None:
+        note = _FLOAT_ONLY
+    elif planned.compiled is not None:
+        note = _BEFORE_COMPILING
+    if not document["compared_with_float"] and limits.metric != "none":
+        note = f"{note}; {_NO_FLOAT}" if note else _NO_FLOAT
+    return Verification(
+        document=document,
+        gates=gate_outcomes(document, limits),
+        of_uncompiled=planned.binary is not None or planned.compiled is not None,
+        note=note,
+    )
+
+
+def hold_against_accuracy(
+    project: Project, planned: PlannedTarget, verification: Verification | None, *, file: str
+) -> None:
+    """Raise where the model lost more than the manifest allows.
+
+    Raises:
+        AccuracyError: with all figures.
+    """
+    if verification is not None:
+        place = project.manifest.locate("verify")
+        hold_against_gates(verification, accuracy_limits(project), planned.target, file=file, location=place)
+
+
+def accuracy_notes(project: Project, verification: Verification | None) -> tuple[str, ...]:
+    """Return what a person should know of how accuracy was measured, or why it was not."""
+    if verification is None:
+        return (_NO_STEP,) if project.verification is not None else ()
+    return (f"accuracy: {verification.note}",) if verification.note else ()
+
+
+def accuracy_limits(project: Project) -> AccuracyLimits:
+    """Return what the manifest asks for; the project has validation data."""
+    section, source = project.manifest.verify, project.verification
+    if section is None or source is None:
+        raise AssertionError("nothing is verified without [verify]")
+    return AccuracyLimits(
+        metric=source.metric,
+        max_drop=section.max_drop,
+        min_agreement=section.min_agreement,
+        min_sqnr=section.min_sqnr,
+    )
+
+
+def packaged_figures(verification: Verification | None) -> Mapping[str, float] | None:
+    """Return the figures that go into a package, by name; of several outputs each name begins with the output's.
+
+    They are rounded further than what was measured: the last digits of a float model differ between processors, and a
+    package must not.
+    """
+    if verification is None:
+        return None
+    document = verification.document
+    figures: dict[str, float] = {"samples": document["samples"]}
+    several = len(document["outputs"]) > 1
+    for output in document["outputs"]:
+        prefix = f"{output['name']}: " if several else ""
+        figures |= {f"{prefix}{name}": value for name, value in _figures_of(output).items()}
+    boxes = document["boxes"]
+    if boxes is not None and boxes["matched"] is not None:
+        figures["boxes-matched"] = round(boxes["matched"]["value"], 4)
+    return figures
+
+
+def _figures_of(output: Mapping[str, Any]) -> Mapping[str, float]:
+    found = {}
+    for model, prefix in (("built", ""), ("float", "float-")):
+        for name, share in (output[model] or {}).items():
+            if name in ("top1", "top5") and share is not None:
+                found[f"{prefix}{name}"] = round(share["value"], 4)
+    if output["agreement"] is not None:
+        found["agreement"] = round(output["agreement"]["value"], 4)
+    if output["sqnr_db"] is not None:
+        found["sqnr-db"] = round(output["sqnr_db"]["value"], 1)
+    if output["mae"] is not None:
+        found["mae"] = float(f"{output['mae']['value']:.2g}")
+    return found
