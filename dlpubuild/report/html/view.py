@@ -107,6 +107,8 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
         "runs": chart.placement_runs(operators) if any(o.get("runs_on") in ("dlpu", "cpu") for o in operators) else [],
         "findings": _grouped((target.get("lint") or _EMPTY).get("findings", ())),
         "compiler": _compiler(target.get("compiler")),
+        "operator_indices": {each.get("index") for each in operators if not each.get("subgraph")},
+        "files": _files(target),
     }
 
 
@@ -213,7 +215,13 @@ def _one(findings: Sequence[Json], key: str) -> str | None:
     return texts.pop() if len(texts) == 1 else None
 
 
-_WORDS = {"mapped": "operators mapped", "total": "operators in all"}
+def _files(target: Json) -> list[Json]:
+    """Packages, the model, and what it was before a compiler took it."""
+    model = target.get("model")
+    files = [*target.get("packages", ()), *([model] if model else [])]
+    before = (model or _EMPTY).get("uncompiled")
+    what = "before compilation: operators and figures are those of this file"
+    return [*files, {**before, "what": what}] if before else files
 
 
 def _compiler(compiler: Json | None) -> dict[str, Any] | None:
@@ -225,6 +233,6 @@ def _compiler(compiler: Json | None) -> dict[str, Any] | None:
     for key, value in rest.items():
         if value is None or isinstance(value, (dict, list)):
             continue
-        label = _WORDS.get(key, key.removesuffix("_bytes").replace("_", " ")).capitalize()
+        label = key.removesuffix("_bytes").replace("_", " ").capitalize()
         rows.append((label, figures.bytes_text(value) if key.endswith("_bytes") else str(value)))
-    return {"data": compiler, "rows": rows}
+    return {"data": compiler, "rows": rows, "operators": compiler.get("operators", ())}
