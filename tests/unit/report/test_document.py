@@ -22,7 +22,7 @@ from dlpubuild.package.stamp import WrittenPackage
 from dlpubuild.package.target import PackagedTarget
 from dlpubuild.plan.model import OutputOf, Plan, PlannedTarget
 from dlpubuild.project.lock import files_digest
-from dlpubuild.project.model import CalibrationSource, KnownSignature, ModelSource, Project, SourceFile
+from dlpubuild.project.model import KnownSignature, ModelSource, Project, SampleSource, SourceFile
 from dlpubuild.report.build import BuildResult, TargetResult
 from dlpubuild.report.document import BuildFacts, content_key, encode_report, report_document
 from dlpubuild.report.document_model import model_table
@@ -45,6 +45,10 @@ SCHEMA = json.loads(schema_path("report").read_text("utf-8"))
 MODEL = encode(integer_model(io="uint8"))
 DIGEST = digest_bytes(MODEL)
 SOCS = load_socs([templates_dir()], trusted=templates_dir())
+
+
+# What a verifying step measured: one of a project's own may leave more.
+OPEN = {"share", "interval", "scores", "output", "boxes", "layer", "alternative"}
 
 
 def faults(document: Any) -> list[str]:
@@ -77,9 +81,7 @@ def project(tmp_path: Path) -> Project:
         inputs=(),
         labels=None,
         license_text=None,
-        calibration=CalibrationSource(
-            kind="npy", files=(source_file("data.npy", b"123"),), indices=(0, 2), available=3
-        ),
+        calibration=SampleSource(kind="npy", files=(source_file("data.npy", b"123"),), indices=(0, 2), available=3),
         targets=(),
         toolchains=MappingProxyType({"test": make_pin(tmp_path / "pin", lock=b"tensorflow==2.19.1\n")}),
     )
@@ -187,7 +189,7 @@ def test_every_object_of_the_schema_is_closed_and_every_key_described() -> None:
         for name, value in part.get("properties", {}).items():
             assert value.get("description"), f"{path}.{name}"
         if "properties" in part:
-            assert part["additionalProperties"] is False, path
+            assert part.get("additionalProperties") is False or path.split(".")[1] in OPEN, path
             assert set(part["required"]) <= set(part["properties"]), path
 
 
