@@ -20,7 +20,7 @@ from dlpubuild.errors import DlpuError
 from dlpubuild.package.accuracy import accuracy_notes, hold_against_accuracy, measured, packaged_figures
 from dlpubuild.package.binary_target import binary_compiler, binary_description
 from dlpubuild.package.checked import read_measured
-from dlpubuild.package.compiled import compiled_facts, read_report
+from dlpubuild.package.compiled import BINARY_FILE, compiled_facts, read_report
 from dlpubuild.package.linted import lint_built
 from dlpubuild.package.spec import (
     BundleSpec,
@@ -63,8 +63,6 @@ if TYPE_CHECKING:
     from dlpubuild.tflite.model import TfliteModel
     from dlpubuild.toolchains.pins import ToolchainPin
 
-# What only the camera can read.
-_BINARY = "model.bin"
 # The package that a toolchain's results are told by.
 _FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
 
@@ -138,7 +136,7 @@ def package_target(
         _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
     )
     binary = None
-    if target.soc.model_file == _BINARY:
+    if target.soc.model_file == BINARY_FILE:
         binary = binary_description(project, target, built.binary_record, store)
     read = _Reader(store=store, digest=built.readable)
     key = _passed_key(project, target, built)
@@ -197,7 +195,7 @@ def _linted(project: Project, target: Target, built: BuiltModel, read: _Reader, 
     Raises:
         GateError: it has more against it than the manifest lets pass.
     """
-    digest = built.binary_source if target.soc.model_file == _BINARY else built.readable
+    digest = built.described(target.soc.model_file)
     if digest is None:
         return None
     source = read if digest == read.digest else _Reader(store=read.store, digest=digest)
