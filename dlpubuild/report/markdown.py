@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     Json: TypeAlias = Mapping[str, Any]
 
 LIMIT = 65_000
-_PLAIN = frozenset(" ,.;/+-=%()'?–…")
+_PLAIN = frozenset(" ,.;/+-=%()'?…") | {figures.NOTHING}
 _NAME = 100
 _MESSAGE = 600
 _WORST = 3
 _HEADLINES = 4
 _ROWS = 50
 _FINDINGS = 12
-_SIGNS: Mapping[str, str] = {"ran": "✅", "cached": "✅", "failed": "❌", "skipped": "⏭️"}  # noqa: RUF001
+_SIGNS: Mapping[str, str] = {"ran": "✅", "cached": "✅", "failed": "❌", "skipped": "⏭️"}
 _NO_BREAK = "\u200b"
 # A colon before a space begins no address, and an underscore within a word no emphasis: the text stays readable.
 _HARMLESS = re.compile(r"&#(58);(?= )|(?<=[0-9A-Za-z])&#95;(?=[0-9A-Za-z])")

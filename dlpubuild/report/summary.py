@@ -51,6 +51,7 @@ def shown(text: object, length: int = _NAME) -> str:
 
 
 def _table(targets: Sequence[Json], paint: Paint, width: int | None) -> str:
+    text = ""
     for brief in (False, True):
         rows = [row for target in targets for row in _rows(target, paint, brief=brief)]
         names = ("target", "state", "model", "DLPU", "CPU", "accuracy", "lost", "lint")
@@ -69,8 +70,11 @@ def _rows(target: Json, paint: Paint, *, brief: bool) -> list[tuple[str, ...]]:
     size = figures.bytes_text(model.get("bytes")) if model else "-"
     found = figures.headlines(target)
     accuracy = [_accuracy(each, brief=brief, alone=len(found) == 1) for each in found] or [("-", "-")]
-    rows = [(shown(target.get("soc", "")), painted, size, dlpu, cpu, *accuracy[0], _lint(target, paint))]
-    return rows + [("", "", "", "", "", *each, "") for each in accuracy[1:]]
+    rows: list[tuple[str, ...]] = [
+        (shown(target.get("soc", "")), painted, size, dlpu, cpu, *accuracy[0], _lint(target, paint))
+    ]
+    rows += [("", "", "", "", "", *each, "") for each in accuracy[1:]]
+    return rows
 
 
 def _accuracy(each: figures.Headline, *, brief: bool, alone: bool) -> tuple[str, str]:
@@ -112,10 +116,15 @@ def _layers(verify: Json) -> list[str]:
     layers = [each for each in verify.get("layers", ()) if figures.is_number(each.get("sqnr_db"))]
     worst = sorted(layers, key=lambda layer: float(layer["sqnr_db"]))[:_WORST]
     rows = [
-        ("  " + ("worst layers" if number == 0 else " " * 12), str(each.get("index", "")), shown(each.get("operator", "")),
-         figures.decibel_text(each.get("sqnr_db")), shown(each.get("tensor", ""), 40))
+        (
+            "  worst layers" if number == 0 else "",
+            str(each.get("index", "")),
+            shown(each.get("operator", "")),
+            figures.decibel_text(each.get("sqnr_db")),
+            shown(each.get("tensor", ""), 40),
+        )
         for number, each in enumerate(worst)
-    ]  # fmt: skip
+    ]
     return columns(rows, right=frozenset({1, 3})).splitlines()
 
 

@@ -1,13 +1,15 @@
 """The plan as a layered drawing: which step stands where, and how the lines between them run.
 
 In: the steps of a report document. Out: boxes and curves in pixels, left to right. A step stands one layer behind the
-last one that it needs; lines that pass layers get a place in each, and three sweeps by the average of the neighbors keep
-crossings few. Needs that are not among the steps, and circles, are left out of the drawing, not of the table.
+last one that it needs; lines that pass layers get a place in each, and sweeps by the average of the neighbors keep
+crossings few. Left out of the drawing, not of the table: needs that another need has already, those that are not among
+the steps, and circles.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ def _columns(nodes: Mapping[str, _Node], chains: Sequence[Sequence[str]]) -> lis
         neighbors = before if sweep % 2 == 0 else after
         rank = {node.key: number / len(column) for column in columns for number, node in enumerate(column)}
         for column in order:
-            column.sort(key=lambda node: _average([rank[key] for key in neighbors.get(node.key, ())], rank[node.key]))  # noqa: B023 - sorted at once
+            column.sort(key=lambda node: _average([rank[key] for key in neighbors.get(node.key, ())], rank[node.key]))
             rank |= {node.key: number / len(column) for number, node in enumerate(column)}
     return columns
 
@@ -164,7 +166,7 @@ def _columns(nodes: Mapping[str, _Node], chains: Sequence[Sequence[str]]) -> lis
 def _neighbors(chains: Sequence[Sequence[str]]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     before: dict[str, list[str]] = {}
     after: dict[str, list[str]] = {}
-    for source, target in dict.fromkeys((a, b) for chain in chains for a, b in zip(chain, chain[1:], strict=False)):
+    for source, target in dict.fromkeys((a, b) for chain in chains for a, b in pairwise(chain)):
         before.setdefault(target, []).append(source)
         after.setdefault(source, []).append(target)
     return before, after
@@ -221,7 +223,7 @@ def _stack(column: Sequence[_Node], wishes: Sequence[float]) -> None:
 
 def _path(chain: Sequence[_Node]) -> str:
     parts = []
-    for number, (left, right) in enumerate(zip(chain, chain[1:], strict=False)):
+    for number, (left, right) in enumerate(pairwise(chain)):
         start, end = _x(left.layer) + BOX_WIDTH, _x(right.layer)
         y, to = round(left.y + left.height / 2, 1), round(right.y + right.height / 2, 1)
         bend = _GAP_X / 2

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _WORST_MARKED = 3
 _LAYERS_SHOWN = 12
+_DECIBELS_SHOWN = 60.0
+_ALTERNATIVE_FIGURES: Mapping[str, tuple[str, str]] = {
+    "sqnr_db": ("SQNR", "sqnr"),
+    "agreement": ("Agreement", "agreement"),
+    "top1": ("Top-1", "top1"),
+}
 _EMPTY: Json = {}
 
 
@@ -70,7 +76,8 @@ def _scales(targets: Sequence[Json]) -> dict[str, chart.Scale]:
         decibels += [ratio.get("high") or ratio.get("value") or 0.0 for ratio in ratios]
     return {
         "share": chart.share_scale([share for share in shares if figures.is_number(share.get("value"))]),
-        "sqnr": chart.Scale(low=0.0, high=10.0 * -(-max(decibels) // 10)),
+        # The float model beside itself has more than a hundred: it would squeeze all others.
+        "sqnr": chart.Scale(low=0.0, high=min(_DECIBELS_SHOWN, 10.0 * -(-max(decibels) // 10))),
     }
 
 
@@ -89,7 +96,7 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
     operators = target.get("operators", ())
     return {
         "data": target,
-        "id": _identifier(str(target.get("soc", "")), number),
+        "id": identifier(str(target.get("soc", "")), number),
         "title": str(target.get("title") or target.get("soc")),
         "state": str(target.get("state")),
         "state_word": figures.STATES.get(str(target.get("state")), str(target.get("state"))),
@@ -107,10 +114,12 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
         "runs": chart.placement_runs(operators) if any(o.get("runs_on") in ("dlpu", "cpu") for o in operators) else [],
         "findings": _grouped((target.get("lint") or _EMPTY).get("findings", ())),
         "compiler": _compiler(target.get("compiler")),
+        "operator_indices": {each.get("index") for each in operators if not each.get("subgraph")},
+        "files": _files(target),
     }
 
 
-def _identifier(soc: str, number: int) -> str:
+def identifier(soc: str, number: int) -> str:
     """An id for links: the SoC's name where it is a plain one."""
     return soc if re.fullmatch(r"[a-z][a-z0-9-]{0,40}", soc) else f"target-{number}"
 
@@ -163,7 +172,7 @@ def _layers(layers: Sequence[Json]) -> dict[str, Any] | None:
     if not layers:
         return None
     errors = [(layer, chart.relative_error(layer)) for layer in layers]
-    ordered = sorted(errors, key=lambda pair: -(pair[1] if pair[1] is not None else -1.0))
+    ordered = sorted(errors, key=lambda pair: pair[1] if pair[1] is not None else -1.0, reverse=True)
     worst = ordered[0][1] or 1.0
     rows = [{"layer": layer, "error": error, "bar": round(100 * (error or 0.0) / worst, 2)} for layer, error in ordered]
     shown = len(rows) if len(rows) <= _LAYERS_SHOWN + 4 else _LAYERS_SHOWN
@@ -174,16 +183,21 @@ def _alternatives(verify: Json | None) -> dict[str, Any] | None:
     rows = (verify or _EMPTY).get("alternatives", ())
     if not rows:
         return None
-    names = list(dict.fromkeys(str(output.get("name")) for row in rows for output in row.get("outputs", ())))
-    built = next((row for row in rows if row.get("is_built")), _EMPTY)
-    before = {str(output.get("name")): output for output in built.get("outputs", ())}
+    found = [{str(output.get("name")): output for output in row.get("outputs", ())} for row in rows]
+    names = list(dict.fromkeys(name for outputs in found for name in outputs))
+    measured = {
+        name: [key for key in _ALTERNATIVE_FIGURES if any(name in each and each[name].get(key) is not None for each in found)]
+        for name in names
+    }
+    built = next((outputs for row, outputs in zip(rows, found, strict=True) if row.get("is_built")), _EMPTY)
     return {
-        "names": names,
-        "before": before,
-        "rows": [
-            {"row": row, "outputs": {str(output.get("name")): output for output in row.get("outputs", ())}}
-            for row in rows
-        ],
+        "names": [name for name in names if measured[name]],
+        "figures": measured,
+        "words": _ALTERNATIVE_FIGURES,
+        "before": built,
+        "rows": list(zip(rows, found, strict=True)),
+        "boxes": any(row.get("matched") is not None for row in rows),
+        "columns": sum(map(len, measured.values())),
     }
 
 
@@ -213,7 +227,13 @@ def _one(findings: Sequence[Json], key: str) -> str | None:
     return texts.pop() if len(texts) == 1 else None
 
 
-_WORDS = {"mapped": "operators mapped", "total": "operators in all"}
+def _files(target: Json) -> list[Json]:
+    """Packages, the model, and what it was before a compiler took it."""
+    model = target.get("model")
+    files = [*target.get("packages", ()), *([model] if model else [])]
+    before = (model or _EMPTY).get("uncompiled")
+    what = "before compilation: operators and figures are those of this file"
+    return [*files, {**before, "what": what}] if before else files
 
 
 def _compiler(compiler: Json | None) -> dict[str, Any] | None:
@@ -225,6 +245,6 @@ def _compiler(compiler: Json | None) -> dict[str, Any] | None:
     for key, value in rest.items():
         if value is None or isinstance(value, (dict, list)):
             continue
-        label = _WORDS.get(key, key.removesuffix("_bytes").replace("_", " ")).capitalize()
+        label = key.removesuffix("_bytes").replace("_", " ").capitalize()
         rows.append((label, figures.bytes_text(value) if key.endswith("_bytes") else str(value)))
-    return {"data": compiler, "rows": rows}
+    return {"data": compiler, "rows": rows, "operators": compiler.get("operators", ())}
