@@ -33,7 +33,10 @@ def report_context(document: Json) -> dict[str, Any]:
     """Return what the report's templates need."""
     targets = document.get("targets", ())
     scales = _scales(targets)
-    views = [_target(target, number, scales) for number, target in enumerate(targets)]
+    views = [
+        _target(target, number, scales) | {"state_word": figures.state_text(document, target)}
+        for number, target in enumerate(targets)
+    ]
     steps = document.get("plan", _EMPTY).get("steps", ())
     return {
         "figures": figures,
@@ -99,7 +102,6 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
         "id": identifier(str(target.get("soc", "")), number),
         "title": str(target.get("title") or target.get("soc")),
         "state": str(target.get("state")),
-        "state_word": figures.STATES.get(str(target.get("state")), str(target.get("state"))),
         "placed": figures.placed(target),
         "lint_counts": figures.lint_counts(target),
         "headlines": [
