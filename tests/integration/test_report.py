@@ -83,9 +83,7 @@ def measured(own_tool: Tool, built: Path) -> Mapping[str, Any]:
     return found
 
 
-def test_the_figures_of_the_report_are_those_of_an_independent_script(
-    built: Path, measured: Mapping[str, Any]
-) -> None:
+def test_the_figures_of_the_report_are_those_of_an_independent_script(built: Path, measured: Mapping[str, Any]) -> None:
     targets = targets_of(built)
     assert targets.keys() == measured.keys() == set(SOCS)
     for soc, found in measured.items():
