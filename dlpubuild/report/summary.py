@@ -37,10 +37,11 @@ def report_text(document: Json, *, colored: bool, width: int | None = None) -> s
     blocks = [f"{paint.strong(title)}  {word}\n{_wrapped(shown(figures.verdict(document), 400), width, '')}"]
     blocks.append(_table(targets, paint, width))
     blocks += [block for target in targets if (block := _details(target, paint, width))]
-    when = shown(str(document.get("created", "")))
+    created = document.get("created")
+    when = f"{shown(str(created))}, {figures.duration_text(document.get('seconds'))}" if created else "of a package"
     tool = document.get("tool", {})
     by = " ".join(shown(tool.get(key) or "") for key in ("name", "version"))
-    blocks.append(paint.dim(f"{by}, {when}, {figures.duration_text(document.get('seconds'))}"))
+    blocks.append(paint.dim(f"{by}, {when}"))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

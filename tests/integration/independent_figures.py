@@ -22,7 +22,7 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 import numpy as np
 import tensorflow as tf
 
-# Where the weights of an operator lie among its inputs, and which of their dimensions one value of its output sums over.
+# Which dimensions of its weights, the second input, one value of an operator's output sums over.
 SUMMED = {"CONV_2D": slice(1, None), "DEPTHWISE_CONV_2D": slice(1, 3), "FULLY_CONNECTED": slice(-1, None)}
 
 
@@ -111,7 +111,7 @@ def main() -> None:
             "sqnr_db": float(10 * np.log10((wanted**2).sum() / noise)) if noise else None,
             "mae": float(np.abs(given - wanted).mean()),
         }
-    print(json.dumps(told))
+    sys.stdout.write(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import json
 import shutil
 import subprocess
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,9 +82,7 @@ def measured(own_tool: Tool, built: Path) -> Mapping[str, Any]:
     return found
 
 
-def test_the_figures_of_the_report_are_those_of_an_independent_script(
-    built: Path, measured: Mapping[str, Any]
-) -> None:
+def test_the_figures_of_the_report_are_those_of_an_independent_script(built: Path, measured: Mapping[str, Any]) -> None:
     targets = targets_of(built)
     assert targets.keys() == measured.keys() == set(SOCS)
     for soc, found in measured.items():
@@ -99,7 +96,8 @@ def test_the_figures_of_the_report_are_those_of_an_independent_script(
             for tensor, wanted in zip(told[side], found[side], strict=True):
                 assert (tensor["shape"], tensor["dtype"]) == (wanted["shape"], wanted["dtype"])
                 assert tensor["zero_point"] == wanted["zero_point"]
-                assert tensor["scale"] == pytest.approx(wanted["scale"], rel=1e-6)
+                scale = wanted["scale"]
+                assert tensor["scale"] == (None if scale is None else pytest.approx(scale, rel=1e-6))
 
 
 def test_its_accuracy_is_that_of_an_independent_script(built: Path, measured: Mapping[str, Any]) -> None:
@@ -187,7 +185,6 @@ def test_a_gate_that_does_not_hold_is_told_with_all_that_was_measured(own_tool: 
     told = targets["artpec9"]
     assert (told["state"], told["packages"]) == ("failed", [])
     assert "agreement" in told["error"]["message"]
-    assert told["error"]["message"] in done.err or told["error"]["code"] in ("gate", "accuracy")
     assert [each["metric"] for each in told["verify"]["gates"] if not each["passed"]] == ["agreement"]
     assert told["operators"]
     assert told["lint"] is not None
@@ -196,7 +193,7 @@ def test_a_gate_that_does_not_hold_is_told_with_all_that_was_measured(own_tool: 
 
 
 def test_a_compiler_that_fails_is_told_and_what_does_not_need_it_is_built(own_tool: Tool, project: Path) -> None:
-    put_compiler(project / "compiler", fail="Internal compiler error. Aborting!")
+    put_compiler(project / "compiler", modes=["segfault"])
     done = own_tool.run("build", "--keep-going", cwd=project)
     assert done.code == 1, done.err
     document = report_of(project)
