@@ -36,6 +36,7 @@ from dlpubuild.project.lint_rules import settings_of
 from dlpubuild.project.model import KnownTensor
 from dlpubuild.targets.collapse import check_notes, hold_against_collapse
 from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
+from dlpubuild.targets.lint.surprise import surprise_notes
 from dlpubuild.targets.lint.verdict import hold_against_lint, lint_notes
 from dlpubuild.targets.mapping import hold_against_share, mapping_notes
 from dlpubuild.tflite.facts import EDGETPU_OPERATOR
@@ -124,7 +125,13 @@ def package_target(
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
     check = None if built.checked is None else read_measured(built.checked, store)
-    verification = measured(project, planned, built.verified, store)
+    verification = measured(
+        project,
+        built.verified,
+        store,
+        is_compiled=planned.compiled is not None,
+        is_binary=planned.binary is not None,
+    )
     request = replace(
         _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
     )
@@ -144,7 +151,7 @@ def package_target(
             hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
     lint = _linted(project, target, built, read, memo)
-    hold_against_accuracy(project, planned, verification, file=_file_of(target))
+    hold_against_accuracy(project, target, verification, file=_file_of(target))
     formats = project.manifest.package.formats
     package, eap, is_new, is_eap_new = None, None, False, False
     if "bundle" in formats:
@@ -168,6 +175,7 @@ def package_target(
         notes=(
             *(check_notes(check) if check else ()),
             *(mapping_notes(report) if report else ()),
+            *(surprise_notes(lint.placement, report) if report and lint and lint.placement else ()),
             *(lint_notes(lint, project.manifest.lint.fail_on) if lint else ()),
             *accuracy_notes(project, verification),
             *packing,

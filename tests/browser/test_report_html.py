@@ -123,7 +123,9 @@ def open_page(chromium: Browser, pages: dict[str, Path]) -> Iterator[Any]:
     def opened(name: str, *, width: int = 1280, height: int = 900, **options: Any) -> Opened:
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
-        context.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
+        context.route(
+            "**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort()
+        )
         result = Opened(context.new_page())
         result.show(pages[name])
         return result
@@ -176,7 +178,9 @@ def test_nothing_reaches_beyond_the_page_at_any_width(open_page: Any, screenshot
 
 def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(open_page: Any) -> None:
     page = open_page("comparison").page
-    wanted = page.evaluate(f"() => [...document.querySelectorAll(\"{REACHABLE}\")].filter((e) => e.checkVisibility()).length")
+    wanted = page.evaluate(
+        f'() => [...document.querySelectorAll("{REACHABLE}")].filter((e) => e.checkVisibility()).length'
+    )
     seen = []
     for _ in range(wanted):
         page.keyboard.press("Tab")
@@ -282,7 +286,9 @@ def test_hostile_names_stay_text(open_page: Any) -> None:
     assert f"{LONG[:54]}…" in text  # in tables, without its middle
     assert page.evaluate("document.querySelectorAll('script').length") == 1
     assert page.evaluate("document.querySelectorAll('img, iframe, object, embed, form, link, base').length") == 0
-    assert page.evaluate("[...document.querySelectorAll('a')].every((e) => /^(#|https?:)/.test(e.getAttribute('href')))")
+    assert page.evaluate(
+        "[...document.querySelectorAll('a')].every((e) => /^(#|https?:)/.test(e.getAttribute('href')))"
+    )
     assert opened.complaints == []
 
 
@@ -312,9 +318,7 @@ def test_without_scripts_everything_is_there(open_page: Any) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_printed_all_parts_are_unfolded_on_a_light_ground(
-    open_page: Any, screenshots: Path, *, scripts: bool
-) -> None:
+def test_printed_all_parts_are_unfolded_on_a_light_ground(open_page: Any, screenshots: Path, *, scripts: bool) -> None:
     page = open_page("comparison" if scripts else "rich", java_script_enabled=scripts, color_scheme="dark").page
     page.emulate_media(media="print", color_scheme="dark")
     hidden = page.locator("details > *:not(summary)").evaluate_all(

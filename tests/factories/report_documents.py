@@ -438,7 +438,10 @@ def _histogram(low: float, high: float, middle: float, width: float) -> dict[str
 def _errors(spread: float) -> dict[str, Any]:
     bins = 21
     edges = [spread * (number - bins / 2) / 4 for number in range(bins + 1)]
-    return {"edges": edges, "counts": [int(3000 * math.exp(-((number - bins // 2) ** 2) / 6)) for number in range(bins)]}
+    return {
+        "edges": edges,
+        "counts": [int(3000 * math.exp(-((number - bins // 2) ** 2) / 6)) for number in range(bins)],
+    }
 
 
 def _layer(index: int) -> dict[str, Any]:
@@ -499,7 +502,9 @@ def _steps() -> list[dict[str, Any]]:
         _step("k8", "compile-edgetpu", "map operators to the Edge TPU", ["artpec7"], ["k4", "k6"], "ran", 9.9),
         _step("k9", "verify", "397 samples through both models", ["artpec8"], ["k1", "k3", "k5", "k7"], "ran", 44.0),
         _step("k10", "verify", "397 samples through both models", ["artpec7"], ["k1", "k3", "k4", "k6"], "ran", 43.0),
-        _step("k11", "verify", "397 samples through both models", ["artpec9"], ["k1", "k3", "k4", "k6"], "failed", 43.0),
+        _step(
+            "k11", "verify", "397 samples through both models", ["artpec9"], ["k1", "k3", "k4", "k6"], "failed", 43.0
+        ),
         _step("k12", "export-onnx", "an ONNX model", ["cv25", "cv75"], ["k1"], "ran", 8.0),
         _step("k13", "compile-ambarella", "CVflow, with 64 samples", ["cv25"], ["k12"], "ran", 132.0),
         _step("k14", "compile-ambarella", "CVflow, with 64 samples", ["cv75"], ["k12"], "skipped", 0.0),

@@ -186,7 +186,11 @@ def _alternatives(verify: Json | None) -> dict[str, Any] | None:
     found = [{str(output.get("name")): output for output in row.get("outputs", ())} for row in rows]
     names = list(dict.fromkeys(name for outputs in found for name in outputs))
     measured = {
-        name: [key for key in _ALTERNATIVE_FIGURES if any(name in each and each[name].get(key) is not None for each in found)]
+        name: [
+            key
+            for key in _ALTERNATIVE_FIGURES
+            if any(name in each and each[name].get(key) is not None for each in found)
+        ]
         for name in names
     }
     built = next((outputs for row, outputs in zip(rows, found, strict=True) if row.get("is_built")), _EMPTY)
