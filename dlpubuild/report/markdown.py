@@ -68,9 +68,10 @@ def fitted(blocks: Sequence[str], closing: str) -> str:
 
 def text(value: object, length: int = _NAME) -> str:
     """Return any text as text and nothing else: signs that Markdown or HTML know become numeric references."""
-    shown = printable(" ".join(str(value).split()))
+    shown = " ".join(str(value).split())
     if len(shown) > length:
         shown = f"{shown[: length // 2]}…{shown[-(length // 2) :]}"
+    shown = printable(shown)
     return _HARMLESS.sub(lambda found: ":" if found[1] else "_", "".join(_plain(sign) for sign in shown)).replace(
         "www.", "www&#46;"
     )

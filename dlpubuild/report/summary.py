@@ -37,18 +37,18 @@ def report_text(document: Json, *, colored: bool, width: int | None = None) -> s
     blocks = [f"{paint.strong(title)}  {word}\n{_wrapped(shown(figures.verdict(document), 400), width, '')}"]
     blocks.append(_table(targets, paint, width))
     blocks += [block for target in targets if (block := _details(target, paint, width))]
-    created = document.get("created")
-    when = f"{shown(str(created))}, {figures.duration_text(document.get('seconds'))}" if created else "of a package"
+    when = shown(document.get("created") or "")
     tool = document.get("tool", {})
     by = " ".join(shown(tool.get(key) or "") for key in ("name", "version"))
-    blocks.append(paint.dim(f"{by}, {when}"))
+    closing = (by, when, figures.duration_text(document.get("seconds")))
+    blocks.append(paint.dim(", ".join(each for each in closing if each)))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def shown(text: object, length: int = _NAME) -> str:
     """Return text that cannot steer the terminal, its middle left out where it is longer than `length`."""
-    found = printable(str(text))
-    return found if len(found) <= length else f"{found[: length // 2 - 1]}…{found[-(length // 2) :]}"
+    found = str(text)
+    return printable(found if len(found) <= length else f"{found[: length // 2 - 1]}…{found[-(length // 2) :]}")
 
 
 def _table(targets: Sequence[Json], paint: Paint, width: int | None) -> str:
