@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,22 +14,28 @@ from tests.factories.report_documents import (
     MARKDOWN,
     RTL,
     SCRIPT,
-    SOCS,
     minimal_document,
     older_document,
     rich_document,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page, Request
+    from playwright.sync_api import Browser, Dialog, Page, Request
 
 pytestmark = pytest.mark.browser
 
-PAGES = {
-    "rich": lambda: report_html(rich_document()),
+
+def _four_socs(document: dict[str, Any]) -> dict[str, Any]:
+    """The rich report without two SoCs that show nothing new: the browser takes its time for each."""
+    document["targets"] = [each for each in document["targets"] if each["soc"] not in ("cv25", "cpu")]
+    return document
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "rich": lambda: report_html(_four_socs(rich_document())),
     "minimal": lambda: report_html(minimal_document()),
     "comparison": lambda: compare_html(compare(older_document(), rich_document())),
 }
@@ -76,7 +83,7 @@ CONTRAST = """
     const color = parse(element instanceof SVGElement ? style.fill : style.color);
     seen += 1;
     const value = ratio(color.rgb, ground(element));
-    if (value < 4.5) found.push([value.toFixed(2), element.tagName, element.className, walker.currentNode.data.trim().slice(0, 40)]);
+    if (value < 4.5) found.push([value.toFixed(2), element.outerHTML.slice(0, 120)]);
   }
   return { found: found.slice(0, 20), seen };
 }
@@ -106,10 +113,14 @@ class Opened:
         page.on("request", self._asked)
         page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self._talked)
 
     def _asked(self, request: Request) -> None:
         self.requests.append(request.url)
+
+    def _talked(self, dialog: Dialog) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def show(self, path: Path) -> Page:
         self.page.goto(path.as_uri())
@@ -245,6 +256,8 @@ def test_a_page_has_the_structure_that_screen_readers_need(open_page: Any, name:
         """() => {
           const all = (selector) => [...document.querySelectorAll(selector)];
           const ids = all("[id]").map((e) => e.id);
+          const named = (e) => e.getAttribute("aria-labelledby").split(" ")
+            .every((id) => document.getElementById(id)?.textContent.trim());
           const bad = (selector, fine) => all(selector).filter((e) => !fine(e)).map((e) => e.outerHTML.slice(0, 120));
           return {
             language: document.documentElement.lang,
@@ -252,13 +265,12 @@ def test_a_page_has_the_structure_that_screen_readers_need(open_page: Any, name:
             landmarks: ["header", "nav", "main"].map((each) => all(each).length),
             levels: all("h1, h2, h3, h4").map((e) => Number(e.tagName[1])),
             doubled: ids.filter((id, place) => ids.indexOf(id) !== place),
-            sections: bad("section", (e) => document.getElementById(e.getAttribute("aria-labelledby"))?.textContent.trim()),
+            sections: bad("section", (e) => named(e)),
             tables: bad("table", (e) => e.caption?.textContent.trim()),
             heads: bad("th", (e) => e.scope),
             rows: bad("tbody tr", (e) => e.querySelector("th, td")),
             drawings: bad("svg", (e) => e.getAttribute("aria-hidden") === "true" || (e.getAttribute("role") === "img"
-              && e.getAttribute("aria-labelledby").split(" ").every((id) => document.getElementById(id)?.textContent.trim())
-              && e.querySelector(":scope > title") && e.querySelector(":scope > desc"))),
+              && named(e) && e.querySelector(":scope > title") && e.querySelector(":scope > desc"))),
             buttons: bad("button, a, summary", (e) => e.textContent.trim()),
             links: bad("a", (e) => !e.hash || e.origin !== location.origin || document.getElementById(e.hash.slice(1))),
             inline: bad("[style], [onclick], [onload], [onerror]", () => false),
@@ -268,11 +280,11 @@ def test_a_page_has_the_structure_that_screen_readers_need(open_page: Any, name:
     levels = found.pop("levels")
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert found.pop("language") == "en"
     assert found.pop("title")
     assert found.pop("landmarks") == [1, 1, 1]
-    assert found == dict.fromkeys(found, [])
+    assert {name: faults for name, faults in found.items() if faults} == {}
 
 
 def test_hostile_names_stay_text(open_page: Any) -> None:
@@ -322,22 +334,23 @@ def test_printed_all_parts_are_unfolded_on_a_light_ground(open_page: Any, screen
     page = open_page("comparison" if scripts else "rich", java_script_enabled=scripts, color_scheme="dark").page
     page.emulate_media(media="print", color_scheme="dark")
     hidden = page.locator("details > *:not(summary)").evaluate_all(
-        "all => all.filter((e) => e.getBoundingClientRect().height < 5 || !e.checkVisibility({contentVisibilityAuto: true}))"
-        ".map((e) => e.outerHTML.slice(0, 80))"
+        "all => all.filter((e) => e.getBoundingClientRect().height < 5"
+        " || !e.checkVisibility({contentVisibilityAuto: true})).map((e) => e.outerHTML.slice(0, 80))"
     )
     assert hidden == []
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator("nav").is_visible()
     document = page.pdf(path=screenshots / f"print-{'comparison' if scripts else 'rich'}.pdf", format="A4")
     pages = document.count(b"/Type /Page\n") + document.count(b"/Type /Page ") or document.count(b"/Type/Page")
-    assert pages > (1 if scripts else len(SOCS))
+    assert pages > (1 if scripts else 4)
 
 
 def test_opening_the_page_moves_nothing(open_page: Any, pages: dict[str, Path]) -> None:
     opened = open_page("minimal")
     page = opened.page
     page.add_init_script(
-        "window.moved = 0; new PerformanceObserver((list) => { for (const e of list.getEntries()) window.moved += e.value; })"
+        "window.moved = 0;"
+        "new PerformanceObserver((list) => { for (const e of list.getEntries()) window.moved += e.value; })"
         ".observe({type: 'layout-shift', buffered: true});"
     )
     opened.show(pages["rich"])

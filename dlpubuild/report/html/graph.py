@@ -72,7 +72,7 @@ def layout(steps: Sequence[Json]) -> Graph | None:
         return None
     needs = {key: [need for need in map(str, step.get("needs", ())) if need in by_key] for key, step in by_key.items()}
     layers = _layers(needs)
-    needs = _direct(needs)
+    needs = _direct(needs, layers)
     nodes = {key: _Node(key, layers[key], BOX_HEIGHT) for key in by_key}
     chains = _chains(needs, layers, nodes)
     columns = _columns(nodes, chains)
@@ -119,17 +119,13 @@ def _layers(needs: dict[str, list[str]]) -> dict[str, int]:
     return found
 
 
-def _direct(needs: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def _direct(needs: Mapping[str, list[str]], layers: Mapping[str, int]) -> dict[str, list[str]]:
     """The needs without those that another need has already: they would only be more lines."""
     behind: dict[str, set[str]] = {}
-
-    def all_behind(key: str) -> set[str]:
-        if key not in behind:
-            behind[key] = set(needs[key]).union(*(all_behind(need) for need in needs[key]))
-        return behind[key]
-
+    for key in sorted(needs, key=lambda key: layers[key]):
+        behind[key] = set(needs[key]).union(*(behind[need] for need in needs[key]))
     return {
-        key: [need for need in wanted if not any(need in all_behind(other) for other in wanted if other != need)]
+        key: [need for need in wanted if not any(need in behind[other] for other in wanted)]
         for key, wanted in needs.items()
     }
 
