@@ -233,6 +233,8 @@ def test_defaults_are_known_for_every_operator(name: str) -> None:
         ("y.c == 4 and x.h == 8", True),
         ("op.stride_h is defined", True),
         ("bias is none", True),
+        ("bias", False),
+        ("op.stride_h", False),
         ("axes is none or 3 in axes", True),
         ("inputs | length == 2 and inputs | selectattr('is_constant') | list | length == 0", True),
         ("kernel_h in (1, 5)", False),
