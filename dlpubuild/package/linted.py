@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dlpubuild.targets.model import Soc
     from dlpubuild.tflite.model import TfliteModel
 
-_KIND = "lint-1"
+_KIND = "lint-2"
 
 
 def lint_built(
@@ -40,7 +40,10 @@ def lint_built(
     key = lint_key(soc, digest, settings)
     known = memo.recall(_KIND, key)
     if known is not None:
-        return report_of(json.loads(zlib.decompress(known)))
+        try:
+            return report_of(json.loads(zlib.decompress(known)))
+        except (zlib.error, ValueError, KeyError, TypeError):
+            pass  # damaged on disk, or of another version: linting again costs a moment
     report = lint_model(model(), soc, settings)
     # The findings of a rule are much alike, so that this makes a tenth of them.
     packed = zlib.compress(json.dumps(report_json(report)).encode(), level=1)

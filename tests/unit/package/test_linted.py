@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,16 @@ def test_a_model_is_read_and_linted_once(memo: Memo, data: bytes) -> None:
         first = lint_built(SOC, digest, lambda: read_model(data), settings=LintSettings(), memo=memo)
         assert lint_built(SOC, digest, never, settings=LintSettings(), memo=memo) == first
     assert first.findings
+
+
+@pytest.mark.parametrize("damage", [b"", b"rubbish", zlib.compress(b"[]"), zlib.compress(b'{"target": 1}')])
+def test_a_damaged_memory_is_made_anew(memo: Memo, damage: bytes) -> None:
+    data = encode(integer_model())
+    digest, settings = digest_bytes(data), LintSettings()
+    with memo:
+        first = lint_built(SOC, digest, lambda: read_model(data), settings=settings, memo=memo)
+        memo.remember("lint-2", lint_key(SOC, digest, settings), damage)
+        assert lint_built(SOC, digest, lambda: read_model(data), settings=settings, memo=memo) == first
 
 
 def test_whatever_a_report_depends_on_is_in_its_key() -> None:
