@@ -160,7 +160,7 @@ def _wanted(model: Path, targets: Sequence[str], manifest: Manifest | None, socs
         soc = open_sealed(model).soc
     except DlpuError:
         return ()  # a folder with a model in it will do
-    return (soc,) if soc in socs else ()
+    return (soc,) if soc is not None and soc in socs else ()
 
 
 def _chosen(model: TfliteModel, socs: Mapping[str, Soc], wanted: Sequence[str]) -> list[Soc]:
