@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dlpubuild.targets.lint.expression import condition
-from dlpubuild.targets.lint.facts import OperatorFacts, SingleTensorFacts, TensorFacts, WholeModelFacts
+from dlpubuild.targets.lint.facts import WholeModelFacts
+from dlpubuild.targets.lint.operator_facts import OperatorFacts
+from dlpubuild.targets.lint.tensor_facts import SingleTensorFacts, TensorFacts
 from dlpubuild.tflite.option_defaults import complete_options, default_options, option_names
 from dlpubuild.tflite.read import read_model
 from dlpubuild.tflite.runtime import min_runtime
