@@ -134,7 +134,7 @@ class Reporter:
         base = report_base(section.name, section.version)
         report = None
         if self.request.beside and result.did_nothing:
-            report = current_report(self.out_dir, base, key, lambda path: self.memo.digest_files([path])[0])
+            report = current_report(self.out_dir, base, key, self._digest)
         if report is not None:
             contents = {suffix: report.path(suffix).read_bytes() for suffix in _suffixes(self.request.copies)}
         else:
@@ -145,20 +145,27 @@ class Reporter:
             _copy(path, contents[_suffix(path)])
         return replace(result, report=report)
 
+    def _digest(self, path: Path) -> Digest:
+        try:
+            return self.memo.digest_files([path])[0]
+        except DlpuError as error:
+            raise OSError(error.message) from error
+
     def _rendered(self, facts: BuildFacts) -> dict[str, bytes]:
         from dlpubuild.report.views import rendered  # noqa: PLC0415 - a build with nothing to do needs none of it
 
-        document = report_document(replace(facts, tables=self._tables(facts.built.values())))
+        described = (built.described(self.socs[soc].model_file) for soc, built in facts.built.items())
+        tables = self._tables({digest for digest in described if digest is not None})
+        document = report_document(replace(facts, tables=tables))
         # What is shown is what the file says, down to what UTF-8 cannot say.
         encoded = rendered(document, "json")
         document = json.loads(encoded)
         wanted = SUFFIXES if self.request.beside else _suffixes(self.request.copies)
         return {suffix: encoded if suffix == "json" else rendered(document, suffix) for suffix in wanted}
 
-    def _tables(self, built: Iterable[BuiltModel]) -> dict[Digest, Mapping[str, Any]]:
+    def _tables(self, digests: Iterable[Digest]) -> dict[Digest, Mapping[str, Any]]:
         """What each model that can be read says of itself; remembered, for many reports tell of the same model."""
-        wanted = sorted({each.readable for each in built if each.binary_record is None})
-        keys = {digest: f"{__version__} {digest}" for digest in wanted}
+        keys = {digest: f"{__version__} {digest}" for digest in sorted(digests)}
         known = self.memo.recall_many(_TABLE_KIND, list(keys.values()))
         tables = {digest: json.loads(known[key]) for digest, key in keys.items() if key in known}
         for digest, key in keys.items():

@@ -130,5 +130,5 @@ def _read(stamp: Path) -> tuple[str, dict[Path, Digest]] | None:
         names = [f"{base[1]}.{suffix}" for suffix in SUFFIXES]
         files = {stamp.parent / name: parse_digest(document["files"][name]) for name in names}
         return str(document["report"]), files
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

@@ -20,7 +20,7 @@ from dlpubuild.report.inspect_rows import (
     tensor_rows,
     whole_text,
 )
-from dlpubuild.report.text import columns, fitted, printable, size_text, wrapped
+from dlpubuild.report.text import columns, fitted, printable, shortened, size_text, wrapped
 from dlpubuild.tflite.facts import EDGETPU_OPERATOR
 from dlpubuild.tflite.metadata import RUNTIME_KEY, metadata_entries
 from dlpubuild.tflite.oddities import oddities
@@ -38,6 +38,7 @@ _SHOWN_VERSIONS = 3
 # Rows that are laid out at once: columns of a longer table are as wide as in the first of its parts.
 _SHOWN_ENDS = 200
 _PART = 2000
+_WIDE = 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,7 @@ def edgetpu_rows(model: TfliteModel, facts: ModelFacts) -> list[tuple[str, str]]
     if findings:
         return [("Edge TPU", f"its compiler cannot read this: {findings[0]}"), *(("", str(f)) for f in findings[1:])]
     if facts.custom_operators or facts.flex_operators:
-        return [("Edge TPU", "its compiler takes no custom operators")]
+        return [("Edge TPU", "its compiler leaves custom operators to the CPU")]
     if facts.quantization not in ("per-tensor", "per-channel"):
         return [("Edge TPU", "its compiler needs an integer model")]
     return [("Edge TPU", "its compiler reads all operator versions, as far as is known")]
@@ -164,7 +165,6 @@ def _kinds(model: TfliteModel, facts: ModelFacts, width: int | None) -> str:
 
 
 def _operators(graph: Subgraph, of_graph: str, width: int | None) -> Iterator[str]:
-    header = ("", "operator", "v", "output", "fused", "MACs", "parameters", "options", "name")
     yield f"\noperators{of_graph}, in order of execution\n"
     rows = (
         (
@@ -180,26 +180,27 @@ def _operators(graph: Subgraph, of_graph: str, width: int | None) -> Iterator[st
         )
         for row in operator_rows(graph)
     )
-    yield from _table(rows, header, width, shrink=(8, 7, 1), right=frozenset({0, 2, 5, 6}))
+    header = ("", "operator", "v", "output", "fused", "MACs", "parameters", "options", "name")
+    yield from _table(rows, header, width, last=2, shrink=(3, 1), right=frozenset({0, 2, 5, 6}))
 
 
 def _tensors(graph: Subgraph, of_graph: str, width: int | None) -> Iterator[str]:
-    header = ("", "tensor", "", "shape", "type", "scale", "zero point", "bytes")
     yield f"\ntensors{of_graph}\n"
     rows = (
         (
             str(row.number),
-            printable(row.name),
             row.role or "-",
             row.shape,
             row.dtype,
             row.scale,
             row.zero_point,
             str(row.bytes) if row.bytes else "-",
+            printable(row.name),
         )
         for row in tensor_rows(graph)
     )
-    yield from _table(rows, header, width, shrink=(1, 5), right=frozenset({0, 7}))
+    header = ("", "tensor", "shape", "type", "scale", "zero point", "bytes", "name")
+    yield from _table(rows, header, width, last=1, shrink=(2, 4), right=frozenset({0, 6}))
 
 
 def _table(
@@ -207,12 +208,27 @@ def _table(
     header: Sequence[str],
     width: int | None,
     *,
+    last: int,
     shrink: Sequence[int],
     right: frozenset[int],
 ) -> Iterator[str]:
-    """Yield a table in parts, so that one of any length takes little memory."""
+    """Yield a table in parts, so that one of any length takes little memory.
+
+    On a narrow terminal the `last` columns stand on a line of their own below each row.
+    """
+    cut = len(header) - last
     while part := list(islice(rows, _PART)):
-        yield fitted(part, header=header, width=width, shrink=shrink, right=right) + "\n"
+        if width is None or width >= _WIDE:
+            tail = range(len(header) - 1, cut - 1, -1)
+            yield fitted(part, header=header, width=width, shrink=(*tail, *shrink), right=right) + "\n"
+            continue
+        lines = fitted([row[:cut] for row in part], header=header[:cut], width=width, shrink=shrink, right=right)
+        heading, *above = lines.split("\n")
+        yield heading + "\n"
+        indent = " " * (2 + max(len(row[0]) for row in part))
+        for line, row in zip(above, part, strict=True):
+            below = ", ".join(each for each in row[cut:] if each not in ("", "-"))
+            yield line + "\n" + (indent + shortened(below, width - len(indent)) + "\n" if below else "")
 
 
 def _or_dash(count: int) -> str:

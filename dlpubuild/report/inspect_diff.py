@@ -6,6 +6,7 @@ nothing is read here.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from dlpubuild.report.inspect_rows import sizes_text, whole_text
@@ -25,7 +26,7 @@ _WORDS: Final = {
     "min_runtime_of_operators": "min. TensorFlow",
 }
 _SIZES: Final = ("size_bytes", "parameter_bytes", "custom_bytes")
-_SHOWN_OPERATORS: Final = 40
+_SHOWN_OPERATORS: Final = 20
 _SHOWN_CHANGES: Final = 4
 _SHOWN_NUMBERS: Final = 3
 _VALUE_WIDTH: Final = 40
@@ -57,6 +58,10 @@ def _operators(found: Difference, *, everything: bool, width: int | None) -> Ite
     yield f"operators: {', '.join(counts)}\n"
     if found.renamed:
         yield f"{found.renamed} of those that are the same give a tensor of another name\n"
+    often = Counter(change.name for each in found.operators for change in each.changes).most_common(_SHOWN_CHANGES)
+    if len(found.operators) > _SHOWN_CHANGES and often:
+        words = (f"{_WORDS.get(name, name)} (of {count})" for name, count in often)
+        yield f"what changed most often: {', '.join(words)}\n"
     several = any(each.subgraph for each in found.operators)
     shown = found.operators if everything else found.operators[:_SHOWN_OPERATORS]
     for each in shown:
@@ -85,7 +90,10 @@ def _change_row(change: Change) -> tuple[str, str, str, str]:
     relative = ""
     if isinstance(old, int | float) and isinstance(new, int | float) and _is_measure(change.name) and 0 < old < _HUGE:
         relative = f"{new / old - 1:+.1%}" if 0 <= new < _HUGE else ""
-    return (_WORDS.get(change.name, change.name), _text(change.name, old), _text(change.name, new), relative)
+    texts = _text(change.name, old), _text(change.name, new)
+    if texts[0] == texts[1] and change.name in _SIZES:
+        texts = f"{old:,} B", f"{new:,} B"
+    return (_WORDS.get(change.name, printable(change.name)), *texts, relative)
 
 
 def _is_measure(name: str) -> bool:

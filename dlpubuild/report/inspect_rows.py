@@ -23,6 +23,7 @@ _QUIET: dict[str, OptionValue] = {
     "fused_activation_function": "",
     "dilation_w_factor": 1,
     "dilation_h_factor": 1,
+    "depth_multiplier": 1,
     "pot_scale_int16": True,
     "weights_format": "DEFAULT",
 }
@@ -32,7 +33,7 @@ _SHOWN_SIZES = 16
 
 
 class OperatorRow(NamedTuple):
-    """An operator in words; `runtime` is the first TensorFlow that has its version, empty where that is not known."""
+    """An operator in words; `runtime` is the first TensorFlow that has its version, `custom`, or empty if unknown."""
 
     number: int
     label: str
@@ -70,7 +71,7 @@ def operator_rows(graph: Subgraph) -> Iterator[OperatorRow]:
             number=operator.index,
             label=operator.label,
             version=operator.version,
-            runtime=runtimes.get((operator.name, operator.version), ""),
+            runtime="custom" if operator.is_custom else runtimes.get((operator.name, operator.version), ""),
             activation=operator.activation,
             options=options_text(graph, operator),
             inputs=_shapes(graph, operator.inputs),

@@ -35,7 +35,7 @@ def combinations(soc: Soc) -> list[Target]:
     ]
 
 
-def context(target: Target, kind: str = "images") -> dict[str, Any]:
+def context(target: Target, kind: str = "images", *, is_verified: bool = False) -> dict[str, Any]:
     """Return what the planner gives a template, for a model of one input."""
     data = (
         {"kind": "images", "files": ["in/data/00000.png"]}
@@ -67,6 +67,15 @@ def context(target: Target, kind: str = "images") -> dict[str, Any]:
             "outputs": ["y"],
         },
         "calibration": {"inputs": [{"name": "image", "color": "rgb", "resize": "stretch"}], "data": data},
+        "verification": {
+            "inputs": [{"name": "image", "color": "rgb", "resize": "stretch"}],
+            "data": data,
+            "labels": {"y": [0, 1]},
+            "boxes": None,
+            "layer_samples": 16,
+        }
+        if is_verified
+        else None,
     }
 
 
@@ -110,9 +119,13 @@ def test_a_soc_that_cannot_be_built_yet_says_what_is_missing() -> None:
 
 @pytest.mark.parametrize("name", BUILDABLE)
 @pytest.mark.parametrize("kind", ["images", "npy", "npz"])
-def test_the_steps_of_every_combination_of_options_satisfy_their_schema(name: str, kind: str) -> None:
+@pytest.mark.parametrize("is_verified", [False, True])
+def test_the_steps_of_every_combination_of_options_satisfy_their_schema(
+    name: str, kind: str, is_verified: bool
+) -> None:
     for target in combinations(SOCS[name]):
-        document = render_steps(target.soc, context(target, kind), validate=True)
+        document = render_steps(target.soc, context(target, kind, is_verified=is_verified), validate=True)
+        assert ("verified" in document) is is_verified
         assert list(document["result"]) == [target.soc.model_file]
         integer = target.quantization in INTEGER_QUANTIZATIONS
         assert ("calibrate" in {step["id"] for step in document["step"]}) is integer
