@@ -92,6 +92,8 @@ def accuracy_change_text(row: Json) -> str:
     change, metric = row["change"], row["metric"]
     if not figures.is_number(change):
         return figures.NOTHING
+    if change == 0:
+        return "0"
     if metric == "sqnr":
         return f"{change:+.1f} dB"
     return f"{change:+.3g}" if metric == "mae" else f"{100 * change:+.1f} points"
