@@ -69,6 +69,9 @@ _FAULT_PLACES = {
     ErrorCode.MODEL_OUTPUT: "model.output",
     ErrorCode.CONVERSION: "model.source",
     ErrorCode.CALIBRATION_UNREADABLE: "calibration.data",
+    ErrorCode.VALIDATION_EMPTY: "verify.data",
+    ErrorCode.VALIDATION_UNREADABLE: "verify.data",
+    ErrorCode.VALIDATION_LABEL: "verify.data",
 }
 _REPAIR_ROUNDS = 3
 

@@ -1,12 +1,14 @@
-"""Measure the packages of examples/digits without dlpubuild, in the Python of its toolchain.
+"""Measure the packages of examples/two-heads without dlpubuild, in the Python of its toolchain.
 
-    python independent_figures.py DIST VALIDATION.npz
+    python independent_figures.py DIST VALIDATION
 
-Prints JSON: by SoC, what is in the archive, what the model consists of, and how it classifies the validation data.
+Writes JSON: by SoC, what is in the archive, what the model consists of, and, output by output, what it says of the
+pictures in the folder VALIDATION, whose labels.csv has 0 or 1 for each output.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import math
@@ -21,8 +23,9 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
-# Where the weights of an operator lie among its inputs, and which of their dimensions one value of its output sums over.
+# Which dimensions of its weights, the second input, one value of an operator's output sums over.
 SUMMED = {"CONV_2D": slice(1, None), "DEPTHWISE_CONV_2D": slice(1, 3), "FULLY_CONNECTED": slice(-1, None)}
 
 
@@ -64,28 +67,35 @@ def tensors(details: list[dict]) -> list[dict[str, object]]:
     return found
 
 
-def answers(interpreter: tf.lite.Interpreter, pixels: np.ndarray) -> np.ndarray:
-    """Return the probabilities [N, 10] for images [N, 32, 32, 3]."""
+def answers(interpreter: tf.lite.Interpreter, pictures: list[np.ndarray]) -> np.ndarray:
+    """Return what each output says of each picture, [pictures, outputs]."""
     interpreter.allocate_tensors()
-    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (source,), results = interpreter.get_input_details(), interpreter.get_output_details()
     found = []
-    for image in pixels:
-        values = (image / np.float32(255)).astype(np.float32)
+    for picture in pictures:
+        values = (picture / np.float32(255)).astype(np.float32)
         if source["dtype"] is not np.float32:
             scale, zero_point = source["quantization"]
             limits = np.iinfo(source["dtype"])
             values = np.clip(np.round(values / scale + zero_point), limits.min, limits.max).astype(source["dtype"])
         interpreter.set_tensor(source["index"], values[np.newaxis])
         interpreter.invoke()
-        given = interpreter.get_tensor(result["index"])[0].astype(np.float64)
-        scale, zero_point = result["quantization"]
-        found.append((given - zero_point) * scale if scale else given)
+        found.append([real(interpreter.get_tensor(result["index"]), result["quantization"]) for result in results])
     return np.array(found)
 
 
+def real(value: np.ndarray, quantization: tuple[float, int]) -> float:
+    scale, zero_point = quantization
+    return (float(value.reshape(())) - zero_point) * scale if scale else float(value.reshape(()))
+
+
 def main() -> None:
-    dist, data = Path(sys.argv[1]), np.load(sys.argv[2])
+    dist, folder = Path(sys.argv[1]), Path(sys.argv[2])
     warnings.simplefilter("ignore")
+    with (folder / "labels.csv").open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    pictures = [np.asarray(Image.open(folder / row[0])) for row in rows]
+    present = np.array([[cell == "1" for cell in row[1:]] for row in rows])
     told: dict[str, dict[str, object]] = {}
     outputs = {}
     for archive in sorted(dist.glob("*.tar.gz")):
@@ -94,24 +104,25 @@ def main() -> None:
         model = files["model/model.tflite"]
         readable = files.get("model/model_uncompiled.tflite", model)
         interpreter = tf.lite.Interpreter(model_content=readable)
-        outputs[soc] = answers(interpreter, data["x"])
+        outputs[soc] = answers(interpreter, pictures)
         told[soc] = {
             "archive": [archive.name, archive.stat().st_size, hashlib.sha256(archive.read_bytes()).hexdigest()],
             "model": [len(model), hashlib.sha256(model).hexdigest()],
             "operators": operators(readable),
             "inputs": tensors(interpreter.get_input_details()),
             "outputs": tensors(interpreter.get_output_details()),
-            "right": int((outputs[soc].argmax(axis=1) == data["y"]).sum()),
+            "heads": header[1:],
+            "right": ((outputs[soc] > 0.5) == present).sum(axis=0).tolist(),
         }
     wanted = outputs["cpu"]
     for soc, given in outputs.items():
-        noise = ((given - wanted) ** 2).sum()
+        noise = ((given - wanted) ** 2).sum(axis=0)
         told[soc] |= {
-            "same": int((given.argmax(axis=1) == wanted.argmax(axis=1)).sum()),
-            "sqnr_db": float(10 * np.log10((wanted**2).sum() / noise)) if noise else None,
-            "mae": float(np.abs(given - wanted).mean()),
+            "same": ((given > 0.5) == (wanted > 0.5)).sum(axis=0).tolist(),
+            "sqnr_db": [10 * math.log10(s / n) if n else None for s, n in zip((wanted**2).sum(axis=0), noise)],
+            "mae": np.abs(given - wanted).mean(axis=0).tolist(),
         }
-    print(json.dumps(told))
+    sys.stdout.write(json.dumps(told))
 
 
 if __name__ == "__main__":
