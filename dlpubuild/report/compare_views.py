@@ -236,7 +236,7 @@ def _judged(change: str, paint: Paint) -> str:
 
 
 def _origins(title: str, rows: Sequence[Json], paint: Paint) -> str:
-    lines = [("  " + shown(name), old, new) for name, old, new in map(origin_words, rows)]
+    lines = [("  " + shown(name), shown(old), shown(new)) for name, old, new in map(origin_words, rows)]
     return f"{paint.strong(title)} that differ\n{columns(lines)}" if lines else ""
 
 
