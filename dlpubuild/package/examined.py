@@ -50,6 +50,7 @@ def _linted(project: Project, planned: PlannedTarget, built: BuiltModel, store: 
 
 def _measured(project: Project, planned: PlannedTarget, built: BuiltModel, store: Store) -> Verification | None:
     try:
-        return measured(project, planned, built.verified, store)
+        is_compiled, is_binary = planned.compiled is not None, planned.binary is not None
+        return measured(project, built.verified, store, is_compiled=is_compiled, is_binary=is_binary)
     except DlpuError:
         return None
