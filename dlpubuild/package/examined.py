@@ -50,7 +50,12 @@ def _linted(project: Project, planned: PlannedTarget, built: BuiltModel, store: 
 
 def _measured(project: Project, planned: PlannedTarget, built: BuiltModel, store: Store) -> Verification | None:
     try:
-        is_compiled, is_binary = planned.compiled is not None, planned.binary is not None
-        return measured(project, built.verified, store, is_compiled=is_compiled, is_binary=is_binary)
+        return measured(
+            project,
+            built.verified,
+            store,
+            is_compiled=planned.compiled is not None,
+            is_binary=planned.binary is not None,
+        )
     except DlpuError:
         return None

@@ -6,6 +6,7 @@ accuracy is better or worse stands as the comparison says it. Nothing is printed
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dlpubuild.report import figures
@@ -175,6 +176,17 @@ def _ends(row: Json, name: str) -> tuple[str, str]:
     return amount_text(name, row["old"]), amount_text(name, row["new"])
 
 
+def _finding_lines(target: Json, line: Callable[[str, str, str, str], str]) -> list[str]:
+    """A line for each finding that is new or gone, made of which of both, severity, rule and what was found."""
+    counts = Counter(
+        (word, str(each["severity"]), str(each["rule"]), str(each.get("found", "")))
+        for word in ("new", "gone")
+        for each in target["lint"][word]
+    )
+    lines = [line(*row) + (f" ({count} times)" if count > 1 else "") for row, count in counts.items()]
+    return [*lines[:_FINDINGS], *([f"- and {len(lines) - _FINDINGS} more"] if len(lines) > _FINDINGS else [])]
+
+
 def compare_text(comparison: Json, *, colored: bool, width: int | None = None) -> str:
     """Return a comparison for a terminal.
 
@@ -193,12 +205,12 @@ def compare_text(comparison: Json, *, colored: bool, width: int | None = None) -
             ("  " + shown(name, room), shown(old, 24), shown(new, 24), _judged(change, paint))
             for name, old, new, change in _lines(target)
         ]
-        findings = [
-            f"  {word} {each['severity']} {shown(each['rule'])}: {shown(each.get('found', ''), room)}"
-            for word, found in (("new ", target["lint"]["new"]), ("gone", target["lint"]["gone"]))
-            for each in found[:_FINDINGS]
-        ]
-        blocks.append("\n".join([head, *columns(rows, right=frozenset({1, 2})).splitlines(), *findings]))
+        findings = _finding_lines(
+            target, lambda word, severity, rule, found: f"- {word:4} {severity} {shown(rule)}: {shown(found, room)}"
+        )
+        blocks.append(
+            "\n".join([head, *columns(rows, right=frozenset({1, 2})).splitlines(), *("  " + each for each in findings)])
+        )
     blocks += [_origins("inputs", comparison["inputs"], paint), _origins("toolchains", comparison["toolchains"], paint)]
     steps = [("  " + shown(step["name"]), *_times(step)) for step in slower_steps(comparison)]
     steps.append(("  whole build", *_times(comparison["seconds"])))
@@ -233,11 +245,10 @@ def compare_markdown(comparison: Json) -> str:
     blocks.append(table(("SoC", "What", "Model", "Accuracy", "Lint"), rows))
     for target in comparison["targets"]:
         lines = _lines(target) if target["change"] == "changed" else []
-        findings = [
-            f"- {word} {escaped(each['severity'])} {code(each['rule'])}: {escaped(each.get('found', ''), 200)}"
-            for word, found in (("new", target["lint"]["new"]), ("gone", target["lint"]["gone"]))
-            for each in found[:_FINDINGS]
-        ]
+        findings = _finding_lines(
+            target,
+            lambda word, severity, rule, found: f"- {word} {escaped(severity)} {code(rule)}: {escaped(found, 200)}",
+        )
         inner = [table(("", "Before", "Now", "Change"), [tuple(map(escaped, line)) for line in lines])] if lines else []
         inner += ["Findings:\n\n" + "\n".join(findings)] if findings else []
         blocks += [folded(f"{escaped(target['title'])}: {target['change']}", inner)] if inner else []

@@ -40,6 +40,14 @@ _RATIOS = ("top1", "top5", "agreement", "boxes", "matched", "binary")
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
+def state_text(document: Json, target: Json) -> str:
+    """Return how a target's build went; of a package it is not known whether steps ran or came from a cache."""
+    state = str(target.get("state"))
+    if not document.get("created") and state in ("ran", "cached"):
+        return "packaged"
+    return STATES.get(state, state)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
     """The figure that says most about one output: how often it is right, or how near it is to the float model's."""

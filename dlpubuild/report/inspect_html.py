@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 _TEMPLATE = "inspect.html.j2"
-_STYLE = "inspect.css"
+_STYLES = ("html/base.css", "inspect.css")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +56,11 @@ class Section:
 def inspect_html(title: str, sections: Sequence[Section]) -> Iterator[str]:
     """Yield a page on `title` with a section for each model."""
     template = _environment().get_template(_TEMPLATE)
-    style = (_FOLDER / _STYLE).read_text(encoding="utf-8")
+    style = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _STYLES)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     stream = template.stream(
         title=title,
-        style=Markup(style),  # noqa: S704 - a file of ours
+        style=Markup(style),  # noqa: S704 - files of ours
         style_digest=Markup(f"'sha256-{digest}'"),  # noqa: S704 - made above
         sections=sections,
     )

@@ -45,22 +45,22 @@ def inspect_json(model: TfliteModel, facts: ModelFacts) -> dict[str, Any]:
             {"name": each.name, "size_bytes": each.size_bytes, "text": each.text or None}
             for each in metadata_entries(model)
         ],
-        "signatures": [
+        "signatures": (
             {
                 "key": each.key,
                 "subgraph": each.subgraph,
-                "inputs": [{"name": name, "tensor": index} for name, index in each.inputs],
-                "outputs": [{"name": name, "tensor": index} for name, index in each.outputs],
+                "inputs": ({"name": name, "tensor": index} for name, index in each.inputs),
+                "outputs": ({"name": name, "tensor": index} for name, index in each.outputs),
             }
             for each in model.signatures
-        ],
+        ),
         "oddities": [
             {"kind": each.kind, "text": each.title, "count": each.count, "places": list(each.places)}
             for each in oddities(model)
         ],
         "inputs": (tensor_json(model, tensor) for tensor in model.inputs),
         "outputs": (tensor_json(model, tensor) for tensor in model.outputs),
-        "subgraphs": [_graph_json(model, graph) for graph in model.subgraphs],
+        "subgraphs": (_graph_json(model, graph) for graph in model.subgraphs),
     }
 
 

@@ -39,7 +39,10 @@ def report_markdown(document: Json) -> str:
     title = " ".join(str(project.get(key) or "") for key in ("name", "version"))
     blocks = [
         f"### {sign} {text(title)}\n\n{text(figures.verdict(document), _MESSAGE)}",
-        table(("SoC", "State", "Model", "DLPU / CPU", "Accuracy", "Lint"), [_row(each) for each in targets[:_ROWS]]),
+        table(
+            ("SoC", "State", "Model", "DLPU / CPU", "Accuracy", "Lint"),
+            [_row(document, each) for each in targets[:_ROWS]],
+        ),
     ]
     if len(targets) > _ROWS:
         blocks.append(f"and {len(targets) - _ROWS} more SoCs")
@@ -106,10 +109,10 @@ def _title(target: Json) -> str:
     return text(target.get("title") or target.get("soc") or "")
 
 
-def _row(target: Json) -> list[str]:
+def _row(document: Json, target: Json) -> list[str]:
     state = str(target.get("state"))
     model, placed, lint = target.get("model"), figures.placed(target), figures.lint_counts(target)
-    word = text(figures.STATES.get(state, state))
+    word = text(figures.state_text(document, target))
     return [
         _title(target),
         f"{_SIGNS.get(state, '')} {word}".strip(),

@@ -13,7 +13,7 @@ from dlpubuild.report import figures
 from dlpubuild.report.text import Paint, columns, display_width, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     Json: TypeAlias = Mapping[str, Any]
 
@@ -35,7 +35,7 @@ def report_text(document: Json, *, colored: bool, width: int | None = None) -> s
     title = " ".join(shown(project.get(key) or "") for key in ("name", "version"))
     word = paint.good("ok") if document.get("ok") else paint.bad("not ok")
     blocks = [f"{paint.strong(title)}  {word}\n{_wrapped(shown(figures.verdict(document), 400), width, '')}"]
-    blocks.append(_table(targets, paint, width))
+    blocks.append(_table(document, paint, width))
     blocks += [block for target in targets if (block := _details(target, paint, width))]
     when = shown(document.get("created") or "")
     tool = document.get("tool", {})
@@ -51,10 +51,10 @@ def shown(text: object, length: int = _NAME) -> str:
     return printable(found if len(found) <= length else f"{found[: length // 2 - 1]}…{found[-(length // 2) :]}")
 
 
-def _table(targets: Sequence[Json], paint: Paint, width: int | None) -> str:
+def _table(document: Json, paint: Paint, width: int | None) -> str:
     text = ""
     for brief in (False, True):
-        rows = [row for target in targets for row in _rows(target, paint, brief=brief)]
+        rows = [row for target in document.get("targets", ()) for row in _rows(document, target, paint, brief=brief)]
         names = ("target", "state", "model", "DLPU", "CPU", "accuracy", "lost", "lint")
         text = columns(rows, header=[paint.strong(name) for name in names], right=frozenset({2, 3, 4, 6}))
         if width is None or all(display_width(line) <= width for line in text.splitlines()):
@@ -62,10 +62,10 @@ def _table(targets: Sequence[Json], paint: Paint, width: int | None) -> str:
     return text
 
 
-def _rows(target: Json, paint: Paint, *, brief: bool) -> list[tuple[str, ...]]:
+def _rows(document: Json, target: Json, paint: Paint, *, brief: bool) -> list[tuple[str, ...]]:
     """One row, and one more for each further output."""
     state, placed, model = str(target.get("state")), figures.placed(target), target.get("model")
-    word = shown(figures.STATES.get(state, state))
+    word = shown(figures.state_text(document, target))
     painted = {"failed": paint.bad, "ran": paint.good}.get(state, paint.dim)(word)
     dlpu, cpu = (str(placed[0]), str(placed[1])) if placed else ("-", "-")
     size = figures.bytes_text(model.get("bytes")) if model else "-"

@@ -303,7 +303,7 @@ def _operators(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
 
 
 def _float_border(graph: Subgraph, needs: ModelNeeds) -> Mapping[str, frozenset[int]]:
-    """Return, by operator, the float tensors it may touch: those an application was promised, and what detection takes."""
+    """Return, by operator, the float tensors it may touch: those promised to an application, and detection's own."""
     detection = [each for each in graph.operators if each.custom_code == DETECTION_OPERATOR]
     taken = {index for each in detection for index in each.inputs}
     return {

@@ -32,7 +32,7 @@ FLOAT32 = Struct("<f")
 
 HEADER_BYTES = 8
 # A network of 10,000 operators has some 100,000 tables; far beyond that a file is an attack or a mistake.
-MAX_TABLES = 500_000
+MAX_TABLES = 250_000
 MAX_COPIED_BYTES = 64 << 20
 # A number of a vector becomes a Python object; 16 keeps the allowance an honest measure of memory.
 _NUMBER_COST = 16
@@ -68,7 +68,7 @@ class FlatBuffer:
         self._data = data
         self.size = len(data)
         # Without sharing, each table takes 4 bytes of its own and 4 of a reference to it.
-        self._tables_left = min(MAX_TABLES, self.size // 4 + _FREE_TABLES)
+        self._tables_left = min(MAX_TABLES, self.size // 8 + _FREE_TABLES)
         self._bytes_left = min(MAX_COPIED_BYTES, _NUMBER_COST * self.size + _FREE_BYTES)
 
     def root(self) -> Table:

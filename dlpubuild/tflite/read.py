@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Kernels stop at 8 dimensions; a shape without a limit would make a product of millions of factors.
 MAX_RANK = 64
+# Loops, conditions and signatures have a few each; every one of them costs a heading wherever graphs are shown.
+MAX_SUBGRAPHS = 2_000
 
 _T = TypeVar("_T")
 
@@ -78,7 +80,13 @@ def read_model(data: bytes) -> TfliteModel:
     # Buffer 0 means "no data", and a file without constants may leave even that one out.
     spans = [_buffer_span(buffer, table) for table in model.tables(4)] or [(0, 0)]  # buffers
     codes = [_operator_code(table) for table in model.tables(1)]  # operator_codes
-    subgraphs = tuple(_subgraph(buffer, table, spans, codes) for table in model.tables(2))  # subgraphs
+    tables = model.tables(2)  # subgraphs
+    if len(tables) > MAX_SUBGRAPHS:
+        raise NotAModelError(
+            f"the TensorFlow Lite file has {len(tables)} graphs, more than {MAX_SUBGRAPHS}",
+            hint="convert the model again",
+        )
+    subgraphs = tuple(_subgraph(buffer, table, spans, codes) for table in tables)
     if not subgraphs:
         raise NotAModelError("the TensorFlow Lite file holds no graph", hint="convert the model again")
     return TfliteModel(

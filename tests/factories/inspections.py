@@ -18,7 +18,13 @@ from dlpubuild.report.inspect_diff import diff_json, diff_pieces
 from dlpubuild.report.inspect_html import Section, inspect_html
 from dlpubuild.report.inspect_json import inspect_json
 from dlpubuild.report.json_text import json_chunks
+from dlpubuild.report.lint import lint_json, lint_text
+from dlpubuild.report.sarif import sarif_log
+from dlpubuild.resources import templates_dir
 from dlpubuild.targets.gate import ModelNeeds, gate_findings
+from dlpubuild.targets.lint.model import LintSettings
+from dlpubuild.targets.lint.run import lint_model
+from dlpubuild.targets.load import load_socs
 from dlpubuild.tflite.compare import compare
 from dlpubuild.tflite.constants import values
 from dlpubuild.tflite.facts import summarise
@@ -27,6 +33,9 @@ from dlpubuild.tflite.read import read_model
 from tests.factories.tflite_factory import encode, integer_model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dlpubuild.targets.model import Soc
     from dlpubuild.tflite.model import TfliteModel
 
 NEEDS = ModelNeeds(
@@ -35,8 +44,10 @@ NEEDS = ModelNeeds(
 # Of this process on a processor, a hundred times what a sound file of some kilobytes takes.
 SECONDS = 5.0
 _TAGS = frozenset(
-    "html head meta title style body a main header p h1 h2 h3 section dl dt dd div ul li table caption thead tbody tr th td "
-    "span code bdi details summary meter pre".split()
+    """
+    html head meta title style body a main header p h1 h2 h3 section dl dt dd div ul li table caption thead tbody tr th
+    td span code bdi details summary meter pre
+    """.split()  # noqa: SIM905 - as the template has them
 )
 
 
@@ -46,12 +57,13 @@ def look(data: bytes) -> TfliteModel | None:
     try:
         model = read_model(data)
     except NotAModelError as error:
-        assert error.message.isprintable(), "an error steers the terminal"
+        assert error.message.isprintable(), "an error steers the terminal"  # noqa: PT017 - either is fine
         return None
     else:
         _show(model)
         _compare(model)
         gate_findings(model, NEEDS)
+        _lint(model)
         for graph in model.subgraphs:
             for tensor in graph.tensors:
                 values(model, tensor)
@@ -78,6 +90,18 @@ def _compare(model: TfliteModel) -> None:
         found = compare(*pair)
         _assert_harmless("".join(diff_pieces(("old", "new"), found, everything=True, width=80)))
         json.loads("".join(json_chunks({"difference": diff_json(found)})))
+
+
+def _lint(model: TfliteModel) -> None:
+    linted = [(soc, lint_model(model, soc, LintSettings())) for soc in _socs().values()]
+    _assert_harmless(lint_text("a name", [(soc.title, report) for soc, report in linted], colored=False, width=80))
+    reports = [report for _, report in linted]
+    json.loads(json.dumps([lint_json("a name", reports), sarif_log("a name", linted)], allow_nan=False))
+
+
+@cache
+def _socs() -> Mapping[str, Soc]:
+    return load_socs([templates_dir()], trusted=templates_dir())
 
 
 @cache

@@ -148,6 +148,14 @@ def with_dense(**options: object) -> ModelSpec:
     return net.model()
 
 
+def with_computed_weights() -> ModelSpec:
+    """Return a model that multiplies two of its own tensors."""
+    net, x = start()
+    features = net.dense(net.reshape(x, 1, 16 * 16 * 48), 48)
+    net.layer("FULLY_CONNECTED", (features, net.reshape(x, 256, 48)), (1, 256), version=4)
+    return net.model()
+
+
 def with_indices() -> ModelSpec:
     """Return a model with a further input of int32, which it computes with."""
     net, _ = start()

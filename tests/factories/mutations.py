@@ -1,7 +1,7 @@
 """Damaged and contradictory `.tflite` files, made from sound ones.
 
-In: the bytes of a file, or a `ModelSpec`, and a source of choices: Hypothesis' `draw`, or a seeded generator. Out: other
-bytes. Byte mutations know nothing of the format; structural ones make a flatbuffer that is well formed and says
+In: the bytes of a file, or a `ModelSpec`, and a source of choices: Hypothesis' `draw`, or a seeded generator. Out:
+other bytes. Byte mutations know nothing of the format; structural ones make a flatbuffer that is well formed and says
 something absurd, which a random byte hardly ever does.
 """
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _WORST_MARKED = 3
 _LAYERS_SHOWN = 12
+# A page must open in a browser, whatever a model holds; the JSON document has everything.
+_MOST_ROWS = 2_000
+_MOST_PLACES = 200
+_MOST_STEPS = 150
 _DECIBELS_SHOWN = 60.0
 _ALTERNATIVE_FIGURES: Mapping[str, tuple[str, str]] = {
     "sqnr_db": ("SQNR", "sqnr"),
@@ -33,7 +37,10 @@ def report_context(document: Json) -> dict[str, Any]:
     """Return what the report's templates need."""
     targets = document.get("targets", ())
     scales = _scales(targets)
-    views = [_target(target, number, scales) for number, target in enumerate(targets)]
+    views = [
+        _target(target, number, scales) | {"state_word": figures.state_text(document, target)}
+        for number, target in enumerate(targets)
+    ]
     steps = document.get("plan", _EMPTY).get("steps", ())
     return {
         "figures": figures,
@@ -43,7 +50,7 @@ def report_context(document: Json) -> dict[str, Any]:
         "targets": views,
         "scales": scales,
         "steps": steps,
-        "graph": graph.layout(steps),
+        "graph": graph.layout(steps) if len(steps) <= _MOST_STEPS else None,
         "plan_text": plan_text(steps),
         "provenance": document.get("provenance", _EMPTY),
         "box": (graph.BOX_WIDTH, graph.BOX_HEIGHT),
@@ -93,13 +100,12 @@ def _shares(output: Json) -> list[Json]:
 
 def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dict[str, Any]:
     verify = target.get("verify")
-    operators = target.get("operators", ())
+    operators = target.get("operators", ())[:_MOST_ROWS]
     return {
         "data": target,
         "id": identifier(str(target.get("soc", "")), number),
         "title": str(target.get("title") or target.get("soc")),
         "state": str(target.get("state")),
-        "state_word": figures.STATES.get(str(target.get("state")), str(target.get("state"))),
         "placed": figures.placed(target),
         "lint_counts": figures.lint_counts(target),
         "headlines": [
@@ -109,11 +115,13 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
         "failed_gates": [gate for gate in (verify or _EMPTY).get("gates", ()) if not gate.get("passed")],
         "measures": [_measures(output, scales) for output in _outputs(target)],
         "histograms": [view for output in _outputs(target) if (view := _histograms(output))],
-        "layers": _layers((verify or _EMPTY).get("layers", ())),
+        "layers": _layers((verify or _EMPTY).get("layers", ())[:_MOST_ROWS]),
         "alternatives": _alternatives(verify),
         "runs": chart.placement_runs(operators) if any(o.get("runs_on") in ("dlpu", "cpu") for o in operators) else [],
         "findings": _grouped((target.get("lint") or _EMPTY).get("findings", ())),
         "compiler": _compiler(target.get("compiler")),
+        "operators": operators,
+        "operators_left_out": len(target.get("operators", ())) - len(operators),
         "operator_indices": {each.get("index") for each in operators if not each.get("subgraph")},
         "files": _files(target),
     }
@@ -217,7 +225,8 @@ def _grouped(findings: Sequence[Json]) -> list[dict[str, Any]]:
         {
             "severity": severity,
             "rule": rule,
-            "findings": found,
+            "findings": found[:_MOST_PLACES],
+            "places": len(found),
             **{key: _one(found, key) for key in common},
             "differ": [key for key in ("wanted", "change") if _one(found, key) is None],
         }

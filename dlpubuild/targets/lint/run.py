@@ -45,7 +45,13 @@ def lint_model(model: TfliteModel, soc: Soc, settings: LintSettings) -> LintRepo
         *model_findings(model, table, placement),
     ]
     kept, silenced = _settled(findings, settings)
-    return LintReport(soc=soc.name, findings=_sorted(kept), silenced=silenced, placement=placement)
+    return LintReport(
+        soc=soc.name,
+        findings=_sorted(kept),
+        silenced=silenced,
+        placement=placement,
+        unplaced="" if table.places else table.basis,
+    )
 
 
 def _too_many_operators(model: TfliteModel, table: LintTable) -> Iterator[LintFinding]:

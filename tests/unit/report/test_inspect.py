@@ -68,6 +68,7 @@ def test_the_json_is_json_and_holds_every_tensor_and_operator(data: bytes) -> No
 
 def test_the_axis_is_told_where_there_is_one() -> None:
     model = read_model(encode(integer_model(per_channel=True)))
-    tensors = list(inspect_json(model, summarise(model))["subgraphs"][0]["tensors"])
+    document = json.loads("".join(json_chunks(inspect_json(model, summarise(model)))))
+    tensors = document["subgraphs"][0]["tensors"]
     assert [tensor["axis"] for tensor in tensors if len(tensor["scales"]) > 1] == [0, 0]
     assert {tensor["axis"] for tensor in tensors if len(tensor["scales"]) == 1} == {None}

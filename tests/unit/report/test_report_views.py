@@ -139,6 +139,19 @@ def test_a_page_is_the_same_each_time() -> None:
     assert report_html(rich_document()) == report_html(rich_document())
 
 
+def test_a_page_of_a_huge_model_can_be_opened_and_says_what_it_leaves_out() -> None:
+    document = rich_document()
+    target = document["targets"][1]
+    target["operators"] *= 100
+    target["lint"]["findings"] *= 100
+    target["verify"]["layers"] *= 200
+    document["plan"]["steps"] = [step | {"key": f"{n}"} for n in range(40) for step in document["plan"]["steps"]]
+    page = report_html(document | {"targets": [target]})
+    assert len(page) < 5_000_000
+    assert "13,000 more are in the JSON document." in page
+    assert "There are too many steps for a drawing." in page
+
+
 def test_markdown_keeps_within_what_hosts_take() -> None:
     document = rich_document()
     target = document["targets"][1]

@@ -17,6 +17,8 @@ from dlpubuild.tflite.facts import summarise
 from dlpubuild.tflite.flatbuffer import NotAModelError
 from dlpubuild.tflite.model import TfliteModel
 from dlpubuild.tflite.read import MAX_RANK, read_model
+from tests.factories.inspections import look
+from tests.factories.mutations import damaged_models
 from tests.factories.tflite_factory import TensorSpec, encode, float_model, integer_model, with_tensor
 
 STEADY = settings(derandomize=True, database=None, deadline=None, max_examples=150)
@@ -94,6 +96,12 @@ def test_overwritten_references_and_counts_give_a_model_or_a_fault(data: bytes, 
     result = outcome(bytes(damaged))
 
     assert isinstance(result, TfliteModel) or result is ErrorCode.NOT_A_MODEL
+
+
+@settings(STEADY, max_examples=50)
+@given(st.data())
+def test_whatever_is_in_a_file_it_is_shown_compared_and_linted_or_refused(draw: st.DataObject) -> None:
+    look(draw.draw(damaged_models()))
 
 
 def test_every_third_of_a_file_is_refused() -> None:
