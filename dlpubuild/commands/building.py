@@ -136,7 +136,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
             observe(Notice(text=f"note: {note}"))
         if request.step is not None and request.report.copies:
             observe(Notice(text="note: a build that stops after a step makes no report"))
-        seen = Seen(observe=observe)
+        seen = Seen(observe)
         work = _Work(
             host=host,
             memo=memo,
