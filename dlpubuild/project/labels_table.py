@@ -77,7 +77,8 @@ class _Reading:
     found: list[tuple[int, str, str]] = field(default_factory=list)
 
     def fault(self, line: int, message: str, hint: str = "") -> None:
-        self.found.append((line, message, hint))
+        # What a table says is shown, and must not steer the terminal.
+        self.found.append((line, "".join(each if each.isprintable() else "?" for each in message), hint))
 
     def hand_over(self, faults: Faults) -> None:
         for line, message, hint in self.found[:_FAULTS_SHOWN]:

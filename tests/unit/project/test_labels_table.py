@@ -61,6 +61,12 @@ def test_any_rows_below_a_sound_first_line_are_read_or_refused(text: str) -> Non
     holds(f"file,scores,y\n{text}".encode())
 
 
+def test_signs_that_steer_a_terminal_are_not_passed_on() -> None:
+    _, faults = read("file,scores\n\x9b31m.png,0\na.png,\u202ecat\n".encode())
+    assert len(faults.found) == 2
+    assert all(each.message.isprintable() for each in faults.found)
+
+
 def test_a_huge_cell_is_a_fault() -> None:
     found, faults = read(b"file,scores\n" + b"x" * 1_000_000 + b",0\n")
     assert found is None
