@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dlpubuild.targets.model import Target
 
 _NO_FLOAT = "there is no float model to compare with, so nothing is gated"
+_NOTHING = "there is no float model to compare with, and the data has no classes: all that was found is that it runs"
 _BEFORE_COMPILING = "what the compiler made runs on the SoC only: measured is the model that it was made from"
 _NO_STEP = "accuracy is not measured: the template has no step that does"
 _FLOAT_ONLY = f"{_BEFORE_COMPILING}, in float; what its own quantization costs is not known, so nothing is gated"
@@ -63,7 +64,8 @@ def read_measured_accuracy(
     elif is_compiled:
         note = _BEFORE_COMPILING
     if not document["compared_with_float"] and limits.metric != "none" and not is_binary:
-        note = f"{note}; {_NO_FLOAT}" if note else _NO_FLOAT
+        missing = _NO_FLOAT if document["labelled"] else _NOTHING
+        note = f"{note}; {missing}" if note else missing
     return Verification(
         document=document,
         gates=gate_outcomes(document, limits),
