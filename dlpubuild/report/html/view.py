@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dlpubuild.report import figures
@@ -112,6 +113,7 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
             (each, *_bars(each.metric, each.float_, each.built, scales)) for each in figures.headlines(target)
         ],
         "gates": (verify or _EMPTY).get("gates", ()),
+        "error_lines": _lines(str((target.get("error") or _EMPTY).get("message", ""))),
         "failed_gates": [gate for gate in (verify or _EMPTY).get("gates", ()) if not gate.get("passed")],
         "measures": [_measures(output, scales) for output in _outputs(target)],
         "histograms": [view for output in _outputs(target) if (view := _histograms(output))],
@@ -137,6 +139,12 @@ def _bars(
 ) -> tuple[chart.Interval | None, chart.Interval | None]:
     scale = scales["sqnr" if metric in ("sqnr", "sqnr_db") else "share"]
     return chart.interval(floats, scale), chart.interval(built, scale)
+
+
+def _lines(message: str) -> list[str]:
+    """The lines of a message; what is indented in all but the first, as a table is, moves to the margin."""
+    first, _, rest = message.partition("\n")
+    return [first, *textwrap.dedent(rest).splitlines()]
 
 
 def _measures(output: Json, scales: Mapping[str, chart.Scale]) -> dict[str, Any]:
