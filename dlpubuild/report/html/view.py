@@ -130,8 +130,8 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
 
 
 def identifier(soc: str, number: int) -> str:
-    """An id for links: the SoC's name where it is a plain one."""
-    return soc if re.fullmatch(r"[a-z][a-z0-9-]{0,40}", soc) else f"target-{number}"
+    """Return an id for links: with the SoC's name, where it is a plain one."""
+    return f"soc-{soc}" if re.fullmatch(r"[a-z][a-z0-9-]{0,40}", soc) else f"target-{number}"
 
 
 def _bars(
