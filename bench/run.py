@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import executors
+import inspecting
 import sections
 from sections import Bench, Repeats, say
 from setting import install, machine_facts
@@ -23,7 +24,7 @@ from timing import BenchError, Series
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SECTIONS = {**sections.SECTIONS, **executors.SECTIONS}
+SECTIONS = {**sections.SECTIONS, **executors.SECTIONS, **inspecting.SECTIONS}
 
 
 def table(rows: Sequence[Series]) -> str:
