@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import executors
 import inspecting
 import sections
+import verifying
 from sections import Bench, Repeats, say
 from setting import install, machine_facts
 from timing import BenchError, Series
@@ -24,7 +25,7 @@ from timing import BenchError, Series
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SECTIONS = {**sections.SECTIONS, **executors.SECTIONS, **inspecting.SECTIONS}
+SECTIONS = {**sections.SECTIONS, **executors.SECTIONS, **verifying.SECTIONS, **inspecting.SECTIONS}
 
 
 def table(rows: Sequence[Series]) -> str:

@@ -30,6 +30,7 @@ from dlpubuild.commands.plan import plan
 from dlpubuild.commands.render import render
 from dlpubuild.commands.report import report
 from dlpubuild.commands.schema import schema
+from dlpubuild.commands.verify import verify
 from dlpubuild.errors import (
     BuildFailedError,
     DlpuError,
@@ -83,7 +84,7 @@ def _root(
     pass
 
 
-for command in (init, check, config, plan, render, build, report, inspect, lint, lock, schema, doctor, clean):
+for command in (init, check, config, plan, render, build, verify, report, inspect, lint, lock, schema, doctor, clean):
     app.command()(command)
 app.add_typer(toolchain.app, name="toolchain")
 app.add_typer(image.app, name="image")

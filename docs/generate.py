@@ -82,7 +82,6 @@ The manifest is meant to outlive versions of the tool, so it has keys for what i
 
 | key | what this version does |
 |---|---|
-| `[verify]` | read and checked; `check` and `build` print a note that accuracy is not measured |
 | `toolchain.<name>.path` but for `edgetpu` and `ambarella` | refused where a target uses it: exit code 2 |
 """
 

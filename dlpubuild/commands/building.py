@@ -35,6 +35,7 @@ from dlpubuild.commands.wiring import (
 from dlpubuild.engine.events import Notice
 from dlpubuild.engine.scheduler import State, merged
 from dlpubuild.errors import DlpuError, ErrorCode, InterruptedBuildError, OutputError, StoreError
+from dlpubuild.package.examined import examined
 from dlpubuild.package.target import check_packages, package_target
 from dlpubuild.plan.model import Plan
 from dlpubuild.project.resolve import notes_on
@@ -67,6 +68,9 @@ _FAULT_PLACES = {
     ErrorCode.MODEL_OUTPUT: "model.output",
     ErrorCode.CONVERSION: "model.source",
     ErrorCode.CALIBRATION_UNREADABLE: "calibration.data",
+    ErrorCode.VALIDATION_EMPTY: "verify.data",
+    ErrorCode.VALIDATION_UNREADABLE: "verify.data",
+    ErrorCode.VALIDATION_LABEL: "verify.data",
 }
 _REPAIR_ROUNDS = 3
 
@@ -132,7 +136,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
             observe(Notice(text=f"note: {note}"))
         if request.step is not None and request.report.copies:
             observe(Notice(text="note: a build that stops after a step makes no report"))
-        seen = Seen(observe=observe)
+        seen = Seen(observe)
         work = _Work(
             host=host,
             memo=memo,
@@ -316,11 +320,12 @@ class _Work:
         if failed:
             key, outcome = next(((k, o) for k, o in failed if o.error is not None), failed[0])
             return TargetResult(soc=name, error=outcome.error, failed_step=self.plan.step(key).name)
+        built = built_model(planned, outcomes)
         try:
             package = package_target(
                 self.project,
                 planned,
-                built_model(planned, outcomes),
+                built,
                 store=engine.store,
                 memo=self.memo,
                 out_dir=self.out_dir,
@@ -328,7 +333,9 @@ class _Work:
                 epoch_s=self.limits.epoch_s,
             )
         except DlpuError as error:
-            return TargetResult(soc=name, error=error)
+            lint, verification = examined(self.project, planned, built, engine.store, self.memo)
+            seconds = sum(outcomes[key].seconds for key in planned.steps)
+            return TargetResult(soc=name, error=error, seconds=seconds, lint=lint, verification=verification)
         return _target_result(planned, package, outcomes)
 
 

@@ -27,12 +27,7 @@ def built_model(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> 
     """Return what the steps of a target left, all of which succeeded."""
 
     def digest(made: OutputOf | ProjectModel) -> Digest:
-        if isinstance(made, ProjectModel):
-            return made.file.digest
-        result = outcomes[made.step].result
-        if result is None:
-            raise AssertionError("a target whose steps all succeeded has a result")
-        return output_digest(result, made.path)
+        return made_digest(made, outcomes)
 
     def record(step: str | None) -> Digest | None:
         return None if step is None else digest(OutputOf(step=step, path=STEP_RECORD))
@@ -48,6 +43,16 @@ def built_model(planned: PlannedTarget, outcomes: Mapping[str, StepOutcome]) -> 
         binary_source=None if binary is None or binary.readable_source is None else digest(binary.readable_source),
         application=None if planned.application is None else digest(planned.application),
     )
+
+
+def made_digest(made: OutputOf | ProjectModel, outcomes: Mapping[str, StepOutcome]) -> Digest:
+    """Return the digest of what a package is made from; the step that made it succeeded."""
+    if isinstance(made, ProjectModel):
+        return made.file.digest
+    result = outcomes[made.step].result
+    if result is None:
+        raise AssertionError("a target whose steps all succeeded has a result")
+    return output_digest(result, made.path)
 
 
 def keep_own_model(plan: Plan, store: Store) -> None:

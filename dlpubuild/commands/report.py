@@ -107,8 +107,7 @@ def _report_views() -> _Views:
 
 
 def _comparison_views() -> _Views:
-    from dlpubuild.report.markdown import compare_markdown  # noqa: PLC0415 - as above
-    from dlpubuild.report.summary import compare_text  # noqa: PLC0415
+    from dlpubuild.report.compare_views import compare_markdown, compare_text  # noqa: PLC0415 - as above
     from dlpubuild.report.html import compare_html  # noqa: PLC0415
 
     return _Views(html=compare_html, markdown=compare_markdown, text=compare_text)

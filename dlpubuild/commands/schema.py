@@ -10,7 +10,10 @@ import typer
 
 def schema(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="dlpu, lock, model, report, steps or target.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="NAME", help="dlpu, lock, model, report, report-compare, steps or target.", show_default=False
+        ),
     ] = "dlpu",
 ) -> None:
     """Print the JSON Schema of dlpu.toml, or another.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dlpubuild.cas.store import Store
     from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.model import Project
+    from dlpubuild.targets.model import Target
 
 _NO_FLOAT = "there is no float model to compare with, so nothing is gated"
 _BEFORE_COMPILING = "what the compiler made runs on the SoC only: measured is the model that it was made from"
@@ -34,26 +35,44 @@ def measured(project: Project, planned: PlannedTarget, verified: Digest | None, 
     """
     if verified is None:
         return None
+    is_compiled, is_binary = planned.compiled is not None, planned.binary is not None
+    return read_measured_accuracy(project, verified, store, is_compiled=is_compiled, is_binary=is_binary)
+
+
+def read_measured_accuracy(
+    project: Project, verified: Digest, store: Store, *, is_compiled: bool, is_binary: bool
+) -> Verification:
+    """Return what was measured of a model, with the outcome of each gate.
+
+    Args:
+        project: whose limits hold.
+        verified: what the step left.
+        store: where that lies.
+        is_compiled: whether an integer model was compiled to what the camera loads.
+        is_binary: whether a float model was, to what only the camera can read.
+
+    Raises:
+        StepFailedError: `STEP_OUTPUT`: it is not what such a step is to write.
+        BlobMissingError: it is not in the store, or was damaged there.
+    """
     document = read_verification(store.read(verified))
     limits = accuracy_limits(project)
     note = ""
-    if planned.binary is not None:
+    if is_binary:
         note = _FLOAT_ONLY
-    elif planned.compiled is not None:
+    elif is_compiled:
         note = _BEFORE_COMPILING
     if not document["compared_with_float"] and limits.metric != "none":
         note = f"{note}; {_NO_FLOAT}" if note else _NO_FLOAT
     return Verification(
         document=document,
         gates=gate_outcomes(document, limits),
-        of_uncompiled=planned.binary is not None or planned.compiled is not None,
+        of_uncompiled=is_binary or is_compiled,
         note=note,
     )
 
 
-def hold_against_accuracy(
-    project: Project, planned: PlannedTarget, verification: Verification | None, *, file: str
-) -> None:
+def hold_against_accuracy(project: Project, target: Target, verification: Verification | None, *, file: str) -> None:
     """Raise where the model lost more than the manifest allows.
 
     Raises:
@@ -61,7 +80,7 @@ def hold_against_accuracy(
     """
     if verification is not None:
         place = project.manifest.locate("verify")
-        hold_against_gates(verification, accuracy_limits(project), planned.target, file=file, location=place)
+        hold_against_gates(verification, accuracy_limits(project), target, file=file, location=place)
 
 
 def accuracy_notes(project: Project, verification: Verification | None) -> tuple[str, ...]:

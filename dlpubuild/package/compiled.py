@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from dlpubuild.toolchains.pins import ToolchainPin
 
 
+# What only the camera can read.
+BINARY_FILE = "model.bin"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltModel:
     """Digests of what the steps of a target left.
@@ -47,6 +51,13 @@ class BuiltModel:
     def readable(self) -> Digest:
         """The file that the gate looks at and the package describes: a compiled one says nothing of its tensors."""
         return self.source or self.model
+
+    def described(self, model_file: str) -> Digest | None:
+        """The `.tflite` whose operators a person wants to see, None where there is none to be read.
+
+        `model_file` is what the camera's file is called.
+        """
+        return self.binary_source if model_file == BINARY_FILE else self.readable
 
 
 def read_report(record: Digest, store: Store) -> MappingReport:

@@ -20,7 +20,7 @@ from dlpubuild.errors import DlpuError
 from dlpubuild.package.accuracy import accuracy_notes, hold_against_accuracy, measured, packaged_figures
 from dlpubuild.package.binary_target import binary_compiler, binary_description
 from dlpubuild.package.checked import read_measured
-from dlpubuild.package.compiled import compiled_facts, read_report
+from dlpubuild.package.compiled import BINARY_FILE, compiled_facts, read_report
 from dlpubuild.package.linted import lint_built
 from dlpubuild.package.spec import (
     BundleSpec,
@@ -36,6 +36,7 @@ from dlpubuild.project.lint_rules import settings_of
 from dlpubuild.project.model import KnownTensor
 from dlpubuild.targets.collapse import check_notes, hold_against_collapse
 from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
+from dlpubuild.targets.lint.surprise import surprise_notes
 from dlpubuild.targets.lint.verdict import hold_against_lint, lint_notes
 from dlpubuild.targets.mapping import hold_against_share, mapping_notes
 from dlpubuild.tflite.facts import EDGETPU_OPERATOR
@@ -62,8 +63,6 @@ if TYPE_CHECKING:
     from dlpubuild.tflite.model import TfliteModel
     from dlpubuild.toolchains.pins import ToolchainPin
 
-# What only the camera can read.
-_BINARY = "model.bin"
 # The package that a toolchain's results are told by.
 _FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
 
@@ -131,7 +130,7 @@ def package_target(
         _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
     )
     binary = None
-    if target.soc.model_file == _BINARY:
+    if target.soc.model_file == BINARY_FILE:
         binary = binary_description(project, target, built.binary_record, store)
     read = _Reader(store=store, digest=built.readable)
     key = _passed_key(project, target, built)
@@ -146,7 +145,7 @@ def package_target(
             hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
         memo.remember("model-passed-1", key, b"")
     lint = _linted(project, target, built, read, memo)
-    hold_against_accuracy(project, planned, verification, file=_file_of(target))
+    hold_against_accuracy(project, target, verification, file=_file_of(target))
     formats = project.manifest.package.formats
     package, eap, is_new, is_eap_new = None, None, False, False
     if "bundle" in formats:
@@ -170,6 +169,7 @@ def package_target(
         notes=(
             *(check_notes(check) if check else ()),
             *(mapping_notes(report) if report else ()),
+            *(surprise_notes(lint.placement, report) if report and lint and lint.placement else ()),
             *(lint_notes(lint, project.manifest.lint.fail_on) if lint else ()),
             *accuracy_notes(project, verification),
             *packing,
@@ -189,7 +189,7 @@ def _linted(project: Project, target: Target, built: BuiltModel, read: _Reader, 
     Raises:
         GateError: it has more against it than the manifest lets pass.
     """
-    digest = built.binary_source if target.soc.model_file == _BINARY else built.readable
+    digest = built.described(target.soc.model_file)
     if digest is None:
         return None
     source = read if digest == read.digest else _Reader(store=read.store, digest=digest)

@@ -110,14 +110,13 @@ def _table(result: BuildResult, paint: Paint, *, brief: bool) -> str:
         return ""
     rows = [_row(target, paint, brief=brief) for target in result.targets]
     names = ["target", "quantization", "I/O", "model", "operators", "time", "steps", "package"]
-    if any(target.package is not None and target.package.verification is not None for target in result.targets):
-        rows = [(*row[:5], _accuracy(target), *row[5:]) for row, target in zip(rows, result.targets, strict=True)]
+    if any(target.verification is not None for target in result.targets):
+        rows = [
+            (*row[:5], accuracy_cell(target.verification), *row[5:])
+            for row, target in zip(rows, result.targets, strict=True)
+        ]
         names.insert(5, "accuracy")
     return columns(rows, header=[paint.strong(name) for name in names], right=frozenset({3, len(names) - 3})) + "\n"
-
-
-def _accuracy(target: TargetResult) -> str:
-    return "-" if target.package is None else accuracy_cell(target.package.verification)
 
 
 def _row(target: TargetResult, paint: Paint, *, brief: bool) -> tuple[str, ...]:
@@ -218,7 +217,8 @@ def _report_json(report: WrittenReport) -> dict[str, Any]:
 def _target_json(target: TargetResult) -> dict[str, Any]:
     if target.package is None:
         state = "failed" if target.error is not None else "skipped"
-        return {"soc": target.soc, "state": state, "failed_step": target.failed_step or None}
+        failed = {"soc": target.soc, "state": state, "failed_step": target.failed_step or None}
+        return failed if target.verification is None else failed | {"accuracy": verification_json(target.verification)}
     package = target.package
     return {
         "soc": target.soc,

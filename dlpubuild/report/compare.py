@@ -1,8 +1,9 @@
 """Two report documents beside each other: what a release changed.
 
 In: an older and a newer document, as `schemas/report.schema.json` describes them. Out: a document of its own
-(`schemas/report-compare.schema.json`) with what was added, removed and changed per SoC, and what went in that has another
-digest. Whether accuracy is better or worse is said only where the 95 % intervals lie apart. Nothing is rendered here.
+(`schemas/report-compare.schema.json`) with what was added, removed and changed per SoC, and what went in that has
+another digest. Whether accuracy is better or worse is said only where the 95 % intervals lie apart. Nothing is rendered
+here.
 """
 
 from __future__ import annotations
@@ -121,10 +122,10 @@ def _settings(before: Json, after: Json, models: Sequence[Json]) -> list[dict[st
 
 def _figures(before: Json, after: Json, models: Sequence[Json]) -> list[dict[str, Any]]:
     """Sizes and counts that are known in one at least: of the model, of packages, and of where operators run."""
-    pairs = [("model_bytes", models[0].get("bytes"), models[1].get("bytes"))]
+    pairs: list[tuple[str, Any, Any]] = [("model_bytes", models[0].get("bytes"), models[1].get("bytes"))]
     pairs += [(name, models[0].get(name), models[1].get(name)) for name in ("parameter_bytes", "macs")]
-    pairs.append(("package_bytes", *(_package_bytes(each) for each in (before, after))))
-    pairs.append(("operators", *(len(each.get("operators", ())) or None for each in (before, after))))
+    pairs.append(("package_bytes", _package_bytes(before), _package_bytes(after)))
+    pairs.append(("operators", len(before.get("operators", ())) or None, len(after.get("operators", ())) or None))
     placed = [figures.placed(each) or (None, None) for each in (before, after)]
     pairs += [(name, placed[0][at], placed[1][at]) for at, name in enumerate(("on_dlpu", "on_cpu"))]
     places = [each.get("placement") or _EMPTY for each in (before, after)]

@@ -9,55 +9,46 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from dlpubuild.targets.lint import record
+
 if TYPE_CHECKING:
     from dlpubuild.package.spec import CompilerFacts
-    from dlpubuild.targets.lint.model import LintFinding, LintReport, Placement
+    from dlpubuild.targets.lint.model import LintReport, Placement
     from dlpubuild.targets.mapping import MappingReport
     from dlpubuild.targets.output_figures import OutputCheck
     from dlpubuild.targets.verification import Verification
 
 _NO_VERIFY = "the manifest has no [verify]"
+# A step of the project's own may leave more.
+_MEASURED = (
+    "schema",
+    "samples",
+    "labelled",
+    "compared_with_float",
+    "outputs",
+    "boxes",
+    "layers",
+    "layers_note",
+    "alternatives",
+    "notes",
+)
 
 
 def placement_json(placement: Placement) -> dict[str, Any]:
-    """Return where operators are expected to run, as `lint --json` says it."""
-    return {
-        "processor": placement.processor,
-        "dlpu": dict(placement.dlpu),
-        "cpu": dict(placement.cpu),
-        "parts": placement.parts,
-        "switches": placement.switches,
-        "max_parts": placement.max_parts,
-        "basis": placement.basis,
-    }
+    """Return where operators are expected to run; each operator says it of itself, so that indices are left out."""
+    told = record.placement_json(placement)
+    return {name: value for name, value in told.items() if name not in ("on_dlpu", "on_cpu")}
 
 
 def lint_json(lint: LintReport) -> dict[str, Any]:
     """Return what linting found, counts first."""
-    counts = lint.counts
+    told, counts = record.report_json(lint), lint.counts
     return {
         "errors": counts["error"],
         "warnings": counts["warning"],
         "advice": counts["advice"],
-        "findings": [_finding(each) for each in lint.findings],
-        "silenced": [{"rule": each.rule, "reason": each.reason, "count": each.count} for each in lint.silenced],
-    }
-
-
-def _finding(finding: LintFinding) -> dict[str, Any]:
-    return {
-        "rule": finding.rule,
-        "severity": finding.severity,
-        "subject": finding.subject,
-        "operator_index": finding.operator_index,
-        "operator": finding.operator,
-        "output": finding.output,
-        "found": finding.found,
-        "wanted": finding.wanted,
-        "change": finding.change,
-        "source": finding.source,
-        "evidence": finding.evidence,
-        "reason": finding.reason,
+        "findings": told["findings"],
+        "silenced": told["silenced"],
     }
 
 
@@ -96,7 +87,8 @@ def verify_json(verification: Verification | None) -> dict[str, Any] | None:
         }
         for each in verification.gates
     ]
-    return {**verification.document, "gates": gates, "of_uncompiled": verification.of_uncompiled}
+    told = {name: verification.document[name] for name in _MEASURED}
+    return {**told, "gates": gates, "of_uncompiled": verification.of_uncompiled}
 
 
 def verify_note(verification: Verification | None, check: OutputCheck | None, *, has_verify: bool) -> str:
@@ -121,8 +113,5 @@ def _measured(check: OutputCheck) -> str:
     for output in check.outputs:
         found = output.integer.get(check.scheme)
         if found is not None and found.sqnr_db is not None:
-            agreement = "" if found.agreement is None else f", {100 * found.agreement:.1f} % of elements equal"
-            told.append(f"{output.name} {found.sqnr_db:.1f} dB{agreement}")
-    if not told:
-        return ""
-    return f"on {check.samples} calibration samples, signal to quantization noise against float: {'; '.join(told)}"
+            told.append(f"{output.name} {found.sqnr_db:.1f} dB SQNR")
+    return f"{'; '.join(told)} on {check.samples} calibration samples" if told else ""

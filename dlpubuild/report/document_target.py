@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from dlpubuild.package.compiled import BINARY_FILE
 from dlpubuild.package.description import shortest_float32
-from dlpubuild.package.spec import UNCOMPILED_FILE
+from dlpubuild.package.spec import CPU_DEVICE, UNCOMPILED_FILE
 from dlpubuild.report.document_findings import compiler_json, lint_json, placement_json, verify_json, verify_note
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def target_json(
         has_verify: whether the manifest asks for verification.
     """
     package = result.package
-    table: Json = {} if built is None else tables.get(built.readable, {})
+    digest = None if built is None or soc is None else built.described(soc.model_file)
+    table: Json = {} if digest is None else tables.get(digest, {})
     lint = result.lint
     placement = None if lint is None else lint.placement
     mapping = None if package is None else package.mapping
@@ -103,7 +105,7 @@ def _io(package: PackagedTarget | None, planned: PlannedTarget | None) -> str:
 
 
 def _model(built: BuiltModel, soc: Soc, table: Json) -> dict[str, Any]:
-    uncompiled = None
+    uncompiled, is_binary = None, soc.model_file == BINARY_FILE
     if built.source is not None:
         uncompiled = {"file": UNCOMPILED_FILE, "bytes": built.source.size_bytes, "sha256": built.source.hash}
     return {
@@ -111,8 +113,9 @@ def _model(built: BuiltModel, soc: Soc, table: Json) -> dict[str, Any]:
         "bytes": built.model.size_bytes,
         "sha256": built.model.hash,
         "macs": table.get("macs"),
-        "parameter_bytes": table.get("parameter_bytes"),
-        "min_runtime": table.get("min_runtime"),
+        # These two are of the file that the camera loads, which nobody else can read.
+        "parameter_bytes": None if is_binary else table.get("parameter_bytes"),
+        "min_runtime": None if is_binary else table.get("min_runtime"),
         "uncompiled": uncompiled,
     }
 
@@ -152,7 +155,7 @@ class _Places:
     def __init__(self, placement: Placement | None, mapping: MappingReport | None, soc: Soc | None) -> None:
         self._by_index: dict[int, str] = {}
         self._by_name: dict[str, str] = {}
-        self._otherwise = "cpu" if soc is not None and not soc.deep_learning_processor else "unknown"
+        self._otherwise = "cpu" if soc is not None and soc.larod_device == CPU_DEVICE else "unknown"
         if placement is not None:
             self._by_index = dict.fromkeys(placement.on_dlpu, "dlpu") | dict.fromkeys(placement.on_cpu, "cpu")
         elif mapping is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from dlpubuild.report.text import seconds_text, size_text
 
@@ -40,6 +40,14 @@ _RATIOS = ("top1", "top5", "agreement", "boxes", "matched", "binary")
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
+def state_text(document: Json, target: Json) -> str:
+    """Return how a target's build went; of a package it is not known whether steps ran or came from a cache."""
+    state = str(target.get("state"))
+    if not document.get("created") and state in ("ran", "cached"):
+        return "packaged"
+    return STATES.get(state, state)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
     """The figure that says most about one output: how often it is right, or how near it is to the float model's."""
@@ -56,7 +64,7 @@ class Headline:
         return metric_text(self.metric, self.built.get("value"))
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Return whether there is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -122,7 +122,7 @@ def edgetpu_rows(model: TfliteModel, facts: ModelFacts) -> list[tuple[str, str]]
     if findings:
         return [("Edge TPU", f"its compiler cannot read this: {findings[0]}"), *(("", str(f)) for f in findings[1:])]
     if facts.custom_operators or facts.flex_operators:
-        return [("Edge TPU", "its compiler takes no custom operators")]
+        return [("Edge TPU", "its compiler leaves custom operators to the CPU")]
     if facts.quantization not in ("per-tensor", "per-channel"):
         return [("Edge TPU", "its compiler needs an integer model")]
     return [("Edge TPU", "its compiler reads all operator versions, as far as is known")]

@@ -74,6 +74,9 @@ class _Page:
         if report.placement is not None:
             yield ""
             yield from self._placement(report.placement)
+        elif report.unplaced:
+            yield ""
+            yield from self._wrapped(f"where operators run is not known: {report.unplaced}", "")
         for each in report.silenced:
             yield ""
             times = f"{each.count} finding" if each.count == 1 else f"{each.count} findings"

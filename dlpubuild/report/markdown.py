@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     Json: TypeAlias = Mapping[str, Any]
 
 LIMIT = 65_000
-_PLAIN = frozenset(" ,.;/+-=%()'?–…")
+_PLAIN = frozenset(" ,.;/+-=%()'?…") | {figures.NOTHING}
 _NAME = 100
 _MESSAGE = 600
 _WORST = 3
 _HEADLINES = 4
 _ROWS = 50
 _FINDINGS = 12
-_SIGNS: Mapping[str, str] = {"ran": "✅", "cached": "✅", "failed": "❌", "skipped": "⏭️"}  # noqa: RUF001
+_SIGNS: Mapping[str, str] = {"ran": "✅", "cached": "✅", "failed": "❌", "skipped": "⏭️"}
 _NO_BREAK = "\u200b"
 # A colon before a space begins no address, and an underscore within a word no emphasis: the text stays readable.
 _HARMLESS = re.compile(r"&#(58);(?= )|(?<=[0-9A-Za-z])&#95;(?=[0-9A-Za-z])")
@@ -39,7 +39,10 @@ def report_markdown(document: Json) -> str:
     title = " ".join(str(project.get(key) or "") for key in ("name", "version"))
     blocks = [
         f"### {sign} {text(title)}\n\n{text(figures.verdict(document), _MESSAGE)}",
-        table(("SoC", "State", "Model", "DLPU / CPU", "Accuracy", "Lint"), [_row(each) for each in targets[:_ROWS]]),
+        table(
+            ("SoC", "State", "Model", "DLPU / CPU", "Accuracy", "Lint"),
+            [_row(document, each) for each in targets[:_ROWS]],
+        ),
     ]
     if len(targets) > _ROWS:
         blocks.append(f"and {len(targets) - _ROWS} more SoCs")
@@ -68,9 +71,10 @@ def fitted(blocks: Sequence[str], closing: str) -> str:
 
 def text(value: object, length: int = _NAME) -> str:
     """Return any text as text and nothing else: signs that Markdown or HTML know become numeric references."""
-    shown = printable(" ".join(str(value).split()))
+    shown = " ".join(str(value).split())
     if len(shown) > length:
         shown = f"{shown[: length // 2]}…{shown[-(length // 2) :]}"
+    shown = printable(shown)
     return _HARMLESS.sub(lambda found: ":" if found[1] else "_", "".join(_plain(sign) for sign in shown)).replace(
         "www.", "www&#46;"
     )
@@ -105,10 +109,10 @@ def _title(target: Json) -> str:
     return text(target.get("title") or target.get("soc") or "")
 
 
-def _row(target: Json) -> list[str]:
+def _row(document: Json, target: Json) -> list[str]:
     state = str(target.get("state"))
     model, placed, lint = target.get("model"), figures.placed(target), figures.lint_counts(target)
-    word = text(figures.STATES.get(state, state))
+    word = text(figures.state_text(document, target))
     return [
         _title(target),
         f"{_SIGNS.get(state, '')} {word}".strip(),
@@ -126,6 +130,8 @@ def _accuracy(target: Json) -> str:
     if not found:
         return text(target.get("verify_note") or figures.NOTHING, 160)
     lines = [_headline(each, alone=len(found) == 1) for each in found[:_HEADLINES]]
+    if target["verify"].get("of_uncompiled"):
+        lines.append("of the model before compilation")
     if len(found) > _HEADLINES:
         lines.append(f"and {len(found) - _HEADLINES} more outputs")
     return "<br>".join(lines)

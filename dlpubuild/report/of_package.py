@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild import __version__
 from dlpubuild.errors import DlpuError
+from dlpubuild.package.spec import CPU_DEVICE
 from dlpubuild.report.document import SCHEMA_VERSION
 from dlpubuild.report.document_model import model_table
 from dlpubuild.tflite.read import read_model
@@ -116,7 +117,7 @@ def _operators(bundle: Bundle) -> list[dict[str, Any]]:
     except DlpuError:
         # Only the camera can read a .bin.
         return []
-    runs_on = "unknown" if told["soc"]["deep-learning-processor"] else "cpu"
+    runs_on = "cpu" if told["soc"]["larod-device"] == CPU_DEVICE else "unknown"
     return [{**each, "runs_on": runs_on, "rules": []} for each in table["operators"]]
 
 

@@ -31,12 +31,15 @@ class InputFacts:
 
 
 def project_inputs(project: Project) -> tuple[InputFacts, ...]:
-    """Return what of a project's inputs is known by digest without looking again: the model, and calibration data."""
+    """Return what of a project's inputs is known by digest without looking again: the model, and the samples."""
     manifest = project.manifest
     found = [InputFacts(kind="model", name=manifest.model.source, files=project.model.files)]
     if project.calibration is not None and manifest.calibration is not None:
         data = project.calibration
         found.append(InputFacts(kind="calibration", name=manifest.calibration.data, files=data.files))
+    if project.verification is not None and manifest.verify is not None:
+        data = project.verification.samples
+        found.append(InputFacts(kind="validation", name=manifest.verify.data, files=data.files))
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from dlpubuild.report import figures
 from dlpubuild.report.text import Paint, columns, display_width, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     Json: TypeAlias = Mapping[str, Any]
 
@@ -35,24 +35,26 @@ def report_text(document: Json, *, colored: bool, width: int | None = None) -> s
     title = " ".join(shown(project.get(key) or "") for key in ("name", "version"))
     word = paint.good("ok") if document.get("ok") else paint.bad("not ok")
     blocks = [f"{paint.strong(title)}  {word}\n{_wrapped(shown(figures.verdict(document), 400), width, '')}"]
-    blocks.append(_table(targets, paint, width))
+    blocks.append(_table(document, paint, width))
     blocks += [block for target in targets if (block := _details(target, paint, width))]
-    when = shown(str(document.get("created", "")))
+    when = shown(document.get("created") or "")
     tool = document.get("tool", {})
     by = " ".join(shown(tool.get(key) or "") for key in ("name", "version"))
-    blocks.append(paint.dim(f"{by}, {when}, {figures.duration_text(document.get('seconds'))}"))
+    closing = (by, when, figures.duration_text(document.get("seconds")))
+    blocks.append(paint.dim(", ".join(each for each in closing if each)))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def shown(text: object, length: int = _NAME) -> str:
     """Return text that cannot steer the terminal, its middle left out where it is longer than `length`."""
-    found = printable(str(text))
-    return found if len(found) <= length else f"{found[: length // 2 - 1]}…{found[-(length // 2) :]}"
+    found = str(text)
+    return printable(found if len(found) <= length else f"{found[: length // 2 - 1]}…{found[-(length // 2) :]}")
 
 
-def _table(targets: Sequence[Json], paint: Paint, width: int | None) -> str:
+def _table(document: Json, paint: Paint, width: int | None) -> str:
+    text = ""
     for brief in (False, True):
-        rows = [row for target in targets for row in _rows(target, paint, brief=brief)]
+        rows = [row for target in document.get("targets", ()) for row in _rows(document, target, paint, brief=brief)]
         names = ("target", "state", "model", "DLPU", "CPU", "accuracy", "lost", "lint")
         text = columns(rows, header=[paint.strong(name) for name in names], right=frozenset({2, 3, 4, 6}))
         if width is None or all(display_width(line) <= width for line in text.splitlines()):
@@ -60,17 +62,22 @@ def _table(targets: Sequence[Json], paint: Paint, width: int | None) -> str:
     return text
 
 
-def _rows(target: Json, paint: Paint, *, brief: bool) -> list[tuple[str, ...]]:
+def _rows(document: Json, target: Json, paint: Paint, *, brief: bool) -> list[tuple[str, ...]]:
     """One row, and one more for each further output."""
     state, placed, model = str(target.get("state")), figures.placed(target), target.get("model")
-    word = shown(figures.STATES.get(state, state))
+    word = shown(figures.state_text(document, target))
     painted = {"failed": paint.bad, "ran": paint.good}.get(state, paint.dim)(word)
     dlpu, cpu = (str(placed[0]), str(placed[1])) if placed else ("-", "-")
     size = figures.bytes_text(model.get("bytes")) if model else "-"
     found = figures.headlines(target)
     accuracy = [_accuracy(each, brief=brief, alone=len(found) == 1) for each in found] or [("-", "-")]
-    rows = [(shown(target.get("soc", "")), painted, size, dlpu, cpu, *accuracy[0], _lint(target, paint))]
-    return rows + [("", "", "", "", "", *each, "") for each in accuracy[1:]]
+    rows: list[tuple[str, ...]] = [
+        (shown(target.get("soc", "")), painted, size, dlpu, cpu, *accuracy[0], _lint(target, paint))
+    ]
+    rows += [("", "", "", "", "", *each, "") for each in accuracy[1:]]
+    if found and target["verify"].get("of_uncompiled"):
+        rows.append(("", "", "", "", "", paint.dim("before compilation"), "", ""))
+    return rows
 
 
 def _accuracy(each: figures.Headline, *, brief: bool, alone: bool) -> tuple[str, str]:
@@ -112,10 +119,15 @@ def _layers(verify: Json) -> list[str]:
     layers = [each for each in verify.get("layers", ()) if figures.is_number(each.get("sqnr_db"))]
     worst = sorted(layers, key=lambda layer: float(layer["sqnr_db"]))[:_WORST]
     rows = [
-        ("  " + ("worst layers" if number == 0 else " " * 12), str(each.get("index", "")), shown(each.get("operator", "")),
-         figures.decibel_text(each.get("sqnr_db")), shown(each.get("tensor", ""), 40))
+        (
+            "  worst layers" if number == 0 else "",
+            str(each.get("index", "")),
+            shown(each.get("operator", "")),
+            figures.decibel_text(each.get("sqnr_db")),
+            shown(each.get("tensor", ""), 40),
+        )
         for number, each in enumerate(worst)
-    ]  # fmt: skip
+    ]
     return columns(rows, right=frozenset({1, 3})).splitlines()
 
 

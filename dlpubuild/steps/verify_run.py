@@ -104,10 +104,10 @@ def quantized(array, tensor):
     if "scale" not in tensor or array.dtype.kind != "f" or dtype.kind == "f":
         return array.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
-    scaled = array.astype(np.float64)
-    scaled /= tensor["scale"]
+    # In single precision, as applications do it: halves are not rare, where pixels are scaled.
+    scaled = array.astype(np.float32, copy=False) / np.float32(tensor["scale"])
+    scaled += np.float32(tensor["zero_point"])
     np.rint(scaled, out=scaled)
-    scaled += tensor["zero_point"]
     return np.clip(scaled, limits.min, limits.max, out=scaled).astype(dtype)
 
 

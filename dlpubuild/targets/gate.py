@@ -39,6 +39,9 @@ DYNAMIC_RANGE_MIN_ELEMENTS: Final = 1024
 _INTEGER_SCHEMES: Final = frozenset({"per-tensor", "per-channel"})
 # Inputs and outputs that hold indices, counts or flags have no scale and no 8-bit form.
 _INDEX_TYPES: Final = frozenset({"int32", "int64", "bool"})
+# TensorFlow Lite brings this custom operator itself (tensorflow/lite/core/kernels/register.cc): it runs on the CPU of
+# every camera. Axis' model zoo has detectors that end with it, for ARTPEC-7, -8 and -9. It computes in float.
+DETECTION_OPERATOR: Final = "TFLite_Detection_PostProcess"
 
 
 class GateRule(StrEnum):
@@ -66,7 +69,8 @@ class ModelNeeds:
             and does not demand it: fully connected layers, and models without convolutions, have none.
         input_type: type of every input that is a real value; indices (int32, int64, bool without a scale) pass.
         output_type: the same of every output.
-        integer_only: no float computation, no Flex and no custom operator.
+        integer_only: no float computation, no Flex and no custom operator, but for the detection that TensorFlow Lite
+            brings itself.
         static_shapes: every size is known at build time.
         batch: first dimension of every input of two or more dimensions; `None` leaves it free.
         compiled_operator: custom code of the one custom operator that is allowed, and has to be there: what an SoC's
@@ -284,7 +288,7 @@ def _operators(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
         for operator in graph.operators:
             floats = [tensor for tensor in operands(graph, operator) if is_float(tensor)]
             if operator.is_custom:
-                if operator.custom_code != needs.compiled_operator:
+                if operator.custom_code not in (needs.compiled_operator, DETECTION_OPERATOR):
                     yield _custom_finding(number, operator)
             elif needs.compiled_operator is not None:
                 continue  # what was not compiled runs on the CPU, which computes in float as well
@@ -299,10 +303,12 @@ def _operators(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
 
 
 def _float_border(graph: Subgraph, needs: ModelNeeds) -> Mapping[str, frozenset[int]]:
-    """Return, by operator, the float tensors it may touch: those that the application was promised."""
+    """Return, by operator, the float tensors it may touch: those promised to an application, and detection's own."""
+    detection = [each for each in graph.operators if each.custom_code == DETECTION_OPERATOR]
+    taken = {index for each in detection for index in each.inputs}
     return {
         "QUANTIZE": frozenset(graph.inputs if needs.input_type == "float32" else ()),
-        "DEQUANTIZE": frozenset(graph.outputs if needs.output_type == "float32" else ()),
+        "DEQUANTIZE": frozenset(graph.outputs if needs.output_type == "float32" else ()) | taken,
     }
 
 

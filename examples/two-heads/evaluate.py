@@ -23,15 +23,15 @@ import tensorflow as tf
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
-HEADS = ("person", "car")
+HEADS = {"person": "A_person_pred", "car": "B_car_pred"}
 
 
 def held_out() -> tuple[np.ndarray, np.ndarray]:
     """Return the pictures, uint8 [N, 256, 256, 3], and what is on them, bool [N, 2]."""
-    with (HERE / "data" / "validation.csv").open(newline="", encoding="utf-8") as stream:
+    with (HERE / "data" / "validation" / "labels.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     pixels = np.stack([np.asarray(Image.open(HERE / "data" / "validation" / row["file"])) for row in rows])
-    return pixels, np.array([[row[head] == "1" for head in HEADS] for row in rows])
+    return pixels, np.array([[row[output] == "1" for output in HEADS.values()] for row in rows])
 
 
 def scores(path: Path, pixels: np.ndarray) -> np.ndarray:

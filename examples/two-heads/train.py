@@ -179,9 +179,9 @@ def write_data() -> None:
     write_folder(HERE / "data" / "calibration", pictures(CALIBRATED_ON, 1)[0])
     images, present = pictures(VALIDATED_ON, 2)
     write_folder(HERE / "data" / "validation", images)
-    with (HERE / "data" / "validation.csv").open("w", newline="", encoding="utf-8") as stream:
+    with (HERE / "data" / "validation" / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("file", "person", "car"))
+        writer.writerow(("file", "A_person_pred", "B_car_pred"))
         writer.writerows((f"{number:03d}.jpg", int(row[0]), int(row[1])) for number, row in enumerate(present))
 
 

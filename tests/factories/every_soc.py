@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.factories.ambarella import put_toolchain
 from tests.factories.edgetpu import put_compiler
+from tests.factories.unmeasured import without_verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +36,9 @@ OPEN_SOCS = ("artpec8", "artpec9", "cpu")
 
 
 def put_two_heads(folder: Path) -> Path:
-    """Copy the example to `folder`, without what was built there, and return the folder."""
+    """Copy the example to `folder`, without what was built there and its `[verify]`, and return the folder."""
     shutil.copytree(EXAMPLES / NAME, folder, ignore=shutil.ignore_patterns("dist", "__pycache__"))
-    return folder
+    return without_verify(folder)
 
 
 def only_targets(project: Path, socs: Sequence[str]) -> None:

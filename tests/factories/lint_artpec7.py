@@ -195,12 +195,6 @@ BREAKING: Final[Mapping[str, Callable[[], ModelSpec]]] = {
     "not-along-batch PAD": lambda: single(
         "PAD", (act(BATCH_SHAPE), numbers(0, 1, 0, 0, 0, 0, 0, 0, shape=(4, 2))), act((2, 4, 4, 8))
     ),
-    "not-along-batch SPLIT": lambda: single(
-        "SPLIT",
-        (numbers(0, shape=()), act(BATCH_SHAPE)),
-        act(BATCH_SHAPE),
-        OptionsSpec(union_type=35, fields=((0, "int32", 1),)),
-    ),
     "depth-multiple-of-4": lambda: reduction("MEAN", (1, 4, 4, 6), 3, output=(1, 4, 4, 1)),
     "mean-area": lambda: reduction("MEAN", (1, 256, 128, 3), 1, 2, output=(1, 1, 1, 3)),
     "alpha-one-dimensional": lambda: single("PRELU", (act((1, 4, 4, 8)), const((4, 4, 8))), act((1, 4, 4, 8))),

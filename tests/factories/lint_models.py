@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.factories.lint_network import SCALE, Network
-from tests.factories.tflite_factory import OptionsSpec, with_graph
+from tests.factories.tflite_factory import OptionsSpec, with_graph, with_tensor
 
 if TYPE_CHECKING:
     from tests.factories.tflite_factory import ModelSpec
@@ -148,6 +148,14 @@ def with_dense(**options: object) -> ModelSpec:
     return net.model()
 
 
+def with_computed_weights() -> ModelSpec:
+    """Return a model that multiplies two of its own tensors."""
+    net, x = start()
+    features = net.dense(net.reshape(x, 1, 16 * 16 * 48), 48)
+    net.layer("FULLY_CONNECTED", (features, net.reshape(x, 256, 48)), (1, 256), version=4)
+    return net.model()
+
+
 def with_indices() -> ModelSpec:
     """Return a model with a further input of int32, which it computes with."""
     net, _ = start()
@@ -174,6 +182,13 @@ def with_slice() -> ModelSpec:
     return net.model()
 
 
+def with_tile() -> ModelSpec:
+    """Return a model that ends with its last feature map repeated."""
+    net, x = start()
+    net.layer("TILE", (x, net.numbers((1, 1, 2, 1))), (1, 16, 32, 48))
+    return net.model()
+
+
 def in_parts(count: int) -> ModelSpec:
     """Return a model that goes from the DLPU to the CPU and back, so that it falls into `count` parts."""
     net, x = start()
@@ -194,6 +209,14 @@ def with_version(name: str, version: int) -> ModelSpec:
     spec = with_unary(name)
     operators = spec.graphs[0].operators
     return with_graph(spec, operators=(*operators[:-1], replace(operators[-1], version=version)))
+
+
+def with_scales_in_activation() -> ModelSpec:
+    """Return a model whose output has a scale for each channel."""
+    spec = with_unary("RELU6")
+    last = spec.graphs[0].outputs[0]
+    tensor = replace(spec.graphs[0].tensors[last], scales=(SCALE,) * 48, zero_points=(0,) * 48, axis=3)
+    return with_tensor(spec, last, tensor)
 
 
 def in_float(spec: ModelSpec) -> ModelSpec:

@@ -83,7 +83,7 @@ def minimal_document() -> dict[str, Any]:
 
 
 def rich_document() -> dict[str, Any]:
-    """Return a report of six SoCs: one whose gate failed, one skipped, two outputs and boxes, findings, hostile names."""
+    """Return a report of six SoCs: a gate failed, one was skipped; two outputs, boxes, findings, hostile names."""
     targets = [_target(soc, number) for number, soc in enumerate(SOCS)]
     return {
         "schema": 1,
@@ -120,13 +120,41 @@ def rich_document() -> dict[str, Any]:
     }
 
 
+def older_document() -> dict[str, Any]:
+    """Return the rich report one release before: other figures for ARTPEC-8, an SoC less and one more, other data."""
+    document = rich_document()
+    document["project"]["version"] = "2.2.0"
+    document["created"] = "2025-11-02T08:00:00Z"
+    document["seconds"] = 201.9
+    targets = {target["soc"]: target for target in document["targets"]}
+    before = targets["artpec8"]
+    before["model"] |= {"bytes": 4_400_000, "sha256": sha("older")}
+    before["quantization"] = "per-channel"
+    before["operators"] = before["operators"][:140]
+    output = before["verify"]["outputs"][0]
+    output["built"]["top1"] = _share(341)
+    output["sqnr_db"] = {"value": 21.0, "low": 20.1, "high": 22.0}
+    before["verify"]["outputs"][1]["mae"] = {"value": 0.005, "low": 0.004, "high": 0.006}
+    before["verify"]["gates"][0]["passed"] = False
+    before["lint"]["findings"] = before["lint"]["findings"][2:]
+    before["lint"]["findings"].append(finding("artpec8/batch", "error", None, found=f"batch 4 {SCRIPT}"))
+    document["targets"] = [each for soc, each in targets.items() if soc != "cv25"]
+    document["targets"].append(targets["cpu"] | {"soc": "gone", "title": f"Gone {SCRIPT}"})
+    document["plan"]["steps"][2]["seconds"] = 80.5
+    inputs = document["provenance"]["inputs"]
+    inputs[1]["sha256"] = sha("keras before")
+    document["provenance"]["inputs"] = [*inputs[:3], *inputs[4:]]
+    document["provenance"]["toolchains"][0] |= {"lock_sha256": sha("tf2 before"), "tensorflow": "2.18.0"}
+    return document
+
+
 def sha(text: str) -> str:
     """Return a digest that stands for a file."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _target(soc: str, number: int) -> dict[str, Any]:
-    built = {
+    built: dict[str, Any] = {
         "soc": soc,
         "title": SOCS[soc],
         "larod_device": _DEVICES[soc],
@@ -141,6 +169,7 @@ def _target(soc: str, number: int) -> dict[str, Any]:
             "macs": 1_203_448_832,
             "parameter_bytes": 3_541_200,
             "min_runtime": "2.3.0",
+            "uncompiled": None,
         },
         "packages": [
             {"file": f"street-objects-2.3.1-{soc}.tar.gz", "bytes": 3_100_000, "sha256": sha(soc + "tar")},
@@ -157,11 +186,13 @@ def _target(soc: str, number: int) -> dict[str, Any]:
         "compiler": _compiler(soc),
         "verify": _verify(min(number, 3), of_uncompiled=soc in ("artpec7", "cv25")),
         "verify_note": {
-            "artpec7": "a model compiled for the Edge TPU runs on no other machine: the model before compilation was verified"
+            "artpec7": "a model compiled for the Edge TPU runs nowhere else: the model before compilation was verified"
         }.get(soc, ""),
         "notes": [],
         "error": None,
     }
+    if soc == "artpec7":
+        built["model"] |= {"uncompiled": {"file": "quantized.tflite", "bytes": 3_700_000, "sha256": sha("before")}}
     if soc == "artpec8":
         built["notes"] = ["lint: 2 warnings, first: artpec8/filters-multiple-of-6", f"note about {SCRIPT}"]
     if soc == "artpec9":
@@ -303,9 +334,14 @@ def _compiler(soc: str) -> dict[str, Any] | None:
             "version": "16.0.384591198",
             "mapped": 141,
             "total": 150,
+            "subgraphs": 1,
             "on_chip_used_bytes": 3_421_000,
-            "on_chip_free_bytes": 4_190_000,
-            "off_chip_used_bytes": 0,
+            "on_chip_remaining_bytes": 4_190_000,
+            "off_chip_streamed_bytes": 0,
+            "operators": [
+                {"name": "CONV_2D", "count": 70, "mapped": True, "status": "Mapped to Edge TPU"},
+                {"name": "ADD", "count": 9, "mapped": False, "status": f"More than one subgraph {SCRIPT}"},
+            ],
         }
     if soc == "cv25":
         return {"name": "cnngen", "version": "4.3.2", "mapped": None, "total": None}
@@ -369,6 +405,7 @@ def _verify(number: int, *, of_uncompiled: bool) -> dict[str, Any]:
                 "is_built": False,
                 "outputs": [],
                 "failure": f"the converter refused it: {SCRIPT}",
+                "matched": None,
             },
         ],
         "notes": [f"1 image was left out: {SCRIPT}"],
@@ -435,6 +472,7 @@ def _alternative(scheme: str, samples: int, *, is_built: bool, sqnr: float, top1
         "is_built": is_built,
         "outputs": outputs,
         "failure": "",
+        "matched": top1 - 0.02,
     }
 
 

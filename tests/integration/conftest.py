@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.factories.unmeasured import without_verify
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -94,20 +96,24 @@ def shared_toolchains(tf2_python: Path) -> Path:
 @pytest.fixture
 def tool(tmp_path: Path, shared_toolchains: Path, tf2_python: Path) -> Tool:
     """The tool with an empty cache of results and a prepared toolchain."""
-    cache = tmp_path / "cache"
+    return tool_in(tmp_path / "cache", shared_toolchains, tf2_python)
+
+
+def tool_in(cache: Path, toolchains: Path, python: Path) -> Tool:
+    """The tool with an empty cache of results in a folder that is made, and prepared toolchains."""
     cache.mkdir()
-    (cache / "toolchains").symlink_to(shared_toolchains)
-    return Tool(cache=cache, environ=_environment(cache), python=tf2_python)
+    (cache / "toolchains").symlink_to(toolchains)
+    return Tool(cache=cache, environ=_environment(cache), python=python)
 
 
 @pytest.fixture
 def copy_example(tmp_path: Path) -> Callable[[str], Path]:
-    """A function that copies the example project to a folder of the given name."""
+    """A function that copies the example project to a folder of the given name, without its `[verify]`."""
     import shutil
 
     def copy(name: str) -> Path:
         target = tmp_path / name
         shutil.copytree(EXAMPLE, target, ignore=shutil.ignore_patterns("dist"))
-        return target
+        return without_verify(target)
 
     return copy

@@ -16,6 +16,8 @@ from dlpubuild.resources import steps_dir
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tests.steps.verified import Workshop
+
 INSIDE = Path(__file__).parent / "inside"
 
 # What the templates list as `modules` of each script.
@@ -130,6 +132,14 @@ def models(tf2_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     run_inside(tf2_python, "make_models.py", {}, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def shop(tf2_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Models to verify; what they are is said in inside/make_verified.py."""
+    from tests.steps.verified import workshop
+
+    return workshop(tf2_python, tmp_path_factory.mktemp("verified"))
 
 
 @pytest.fixture(scope="session")

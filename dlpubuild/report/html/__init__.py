@@ -18,3 +18,11 @@ def report_html(document: Mapping[str, Any]) -> str:
     from dlpubuild.report.html.view import report_context  # noqa: PLC0415
 
     return render_page("report.html.j2", styles=("report.css",), scripts=("report.js",), **report_context(document))
+
+
+def compare_html(comparison: Mapping[str, Any]) -> str:
+    """Return the page of a comparison of two reports."""
+    from dlpubuild.report.html.compare_view import compare_context  # noqa: PLC0415 - Jinja is slow to import
+    from dlpubuild.report.html.environment import render_page  # noqa: PLC0415
+
+    return render_page("compare.html.j2", styles=("report.css",), scripts=("report.js",), **compare_context(comparison))

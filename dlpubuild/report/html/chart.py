@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     Json: TypeAlias = Mapping[str, Any]
 
 INTERVAL_WIDTH = 150.0
-HISTOGRAM_WIDTH = 360.0
-HISTOGRAM_HEIGHT = 120.0
+HISTOGRAM_WIDTH = 480.0
+HISTOGRAM_HEIGHT = 140.0
 STRIP_WIDTH = 960.0
 STRIP_HEIGHT = 150.0
 _STEP = 0.05
+_LINES = 5
+_WIDEST = 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,10 @@ class Histogram:
 
 
 def histogram(edges: Any, columns: Any, outline: Any = None) -> Histogram | None:
-    """Return a histogram of `columns`, and of `outline` as a stepped line; heights are shares of the tallest."""
+    """Return a histogram of `columns`, and of `outline` as a stepped line.
+
+    Heights are square roots of counts, because most outputs have one value that outnumbers all others.
+    """
     if not _fits(edges, columns) or (outline is not None and not _fits(edges, outline)):
         return None
     low, high = edges[0], edges[-1]
@@ -102,7 +107,7 @@ def histogram(edges: Any, columns: Any, outline: Any = None) -> Histogram | None
     bins = []
     for number, count in enumerate(columns):
         start, end = (scale.at(edges[at], HISTOGRAM_WIDTH) for at in (number, number + 1))
-        height = round(HISTOGRAM_HEIGHT * count / tallest, 2)
+        height = round(HISTOGRAM_HEIGHT * math.sqrt(count / tallest), 2)
         counts = (count,) if outline is None else (outline[number], count)
         bins.append(
             Bin(
@@ -133,13 +138,14 @@ def _fits(edges: Any, counts: Any) -> bool:
         and len(edges) == len(counts) + 1
         and all(is_number(each) for each in (*edges, *counts))
         and list(edges) == sorted(edges)
+        and min(counts) >= 0
     )
 
 
 def _outline(edges: Sequence[float], counts: Sequence[int], tallest: float, scale: Scale) -> str:
     path = [f"M{scale.at(edges[0], HISTOGRAM_WIDTH)} {HISTOGRAM_HEIGHT}"]
     for number, count in enumerate(counts):
-        path.append(f"V{round(HISTOGRAM_HEIGHT * (1 - count / tallest), 2)}")
+        path.append(f"V{round(HISTOGRAM_HEIGHT * (1 - math.sqrt(count / tallest)), 2)}")
         path.append(f"H{scale.at(edges[number + 1], HISTOGRAM_WIDTH)}")
     return " ".join([*path, f"V{HISTOGRAM_HEIGHT}"])
 
@@ -177,10 +183,11 @@ def error_strip(layers: Sequence[Json], worst: int) -> Strip | None:
     if not known:
         return None
     ordered = sorted(known, key=lambda pair: pair[0].get("index", 0))
-    marked = {id(layer) for layer, _ in sorted(known, key=lambda pair: -pair[1])[:worst]}
+    marked = {id(layer) for layer, _ in sorted(known, key=lambda pair: pair[1], reverse=True)[:worst]}
     step = _round_step(max(error for _, error in known))
     top = step * math.ceil(max(error for _, error in known) / step + 1e-9)
-    pitch = min(40.0, STRIP_WIDTH / len(ordered))
+    pitch = STRIP_WIDTH / len(ordered)
+    width = round(min(_WIDEST, max(0.5, pitch * 0.76)), 2)
     columns = []
     for number, (layer, error) in enumerate(ordered):
         height = round(STRIP_HEIGHT * error / top, 2)
@@ -188,9 +195,9 @@ def error_strip(layers: Sequence[Json], worst: int) -> Strip | None:
             Column(
                 layer=layer,
                 error=error,
-                x=round(number * pitch, 2),
+                x=round((number + 0.5) * pitch - width / 2, 2),
                 y=round(STRIP_HEIGHT - height, 2),
-                width=round(max(0.5, pitch * 0.76), 2),
+                width=width,
                 height=height,
                 is_worst=id(layer) in marked,
             )
@@ -205,7 +212,7 @@ def _round_step(highest: float) -> float:
     if highest <= 0:
         return 1.0
     power = float(10.0 ** math.floor(math.log10(highest)))
-    return next(power * factor for factor in (0.25, 0.5, 1.0, 2.5) if highest / (power * factor) <= 5)
+    return next(power * factor for factor in (0.25, 0.5, 1.0, 2.5) if highest / (power * factor) <= _LINES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

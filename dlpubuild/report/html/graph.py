@@ -1,13 +1,15 @@
 """The plan as a layered drawing: which step stands where, and how the lines between them run.
 
 In: the steps of a report document. Out: boxes and curves in pixels, left to right. A step stands one layer behind the
-last one that it needs; lines that pass layers get a place in each, and three sweeps by the average of the neighbors keep
-crossings few. Needs that are not among the steps, and circles, are left out of the drawing, not of the table.
+last one that it needs; lines that pass layers get a place in each, and sweeps by the average of the neighbors keep
+crossings few. Left out of the drawing, not of the table: needs that another need has already, those that are not among
+the steps, and circles.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def layout(steps: Sequence[Json]) -> Graph | None:
         return None
     needs = {key: [need for need in map(str, step.get("needs", ())) if need in by_key] for key, step in by_key.items()}
     layers = _layers(needs)
-    needs = _direct(needs)
+    needs = _direct(needs, layers)
     nodes = {key: _Node(key, layers[key], BOX_HEIGHT) for key in by_key}
     chains = _chains(needs, layers, nodes)
     columns = _columns(nodes, chains)
@@ -117,17 +119,13 @@ def _layers(needs: dict[str, list[str]]) -> dict[str, int]:
     return found
 
 
-def _direct(needs: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def _direct(needs: Mapping[str, list[str]], layers: Mapping[str, int]) -> dict[str, list[str]]:
     """The needs without those that another need has already: they would only be more lines."""
     behind: dict[str, set[str]] = {}
-
-    def all_behind(key: str) -> set[str]:
-        if key not in behind:
-            behind[key] = set(needs[key]).union(*(all_behind(need) for need in needs[key]))
-        return behind[key]
-
+    for key in sorted(needs, key=lambda key: layers[key]):
+        behind[key] = set(needs[key]).union(*(behind[need] for need in needs[key]))
     return {
-        key: [need for need in wanted if not any(need in all_behind(other) for other in wanted if other != need)]
+        key: [need for need in wanted if not any(need in behind[other] for other in wanted)]
         for key, wanted in needs.items()
     }
 
@@ -156,7 +154,7 @@ def _columns(nodes: Mapping[str, _Node], chains: Sequence[Sequence[str]]) -> lis
         neighbors = before if sweep % 2 == 0 else after
         rank = {node.key: number / len(column) for column in columns for number, node in enumerate(column)}
         for column in order:
-            column.sort(key=lambda node: _average([rank[key] for key in neighbors.get(node.key, ())], rank[node.key]))  # noqa: B023 - sorted at once
+            column.sort(key=lambda node: _average([rank[key] for key in neighbors.get(node.key, ())], rank[node.key]))
             rank |= {node.key: number / len(column) for number, node in enumerate(column)}
     return columns
 
@@ -164,7 +162,7 @@ def _columns(nodes: Mapping[str, _Node], chains: Sequence[Sequence[str]]) -> lis
 def _neighbors(chains: Sequence[Sequence[str]]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     before: dict[str, list[str]] = {}
     after: dict[str, list[str]] = {}
-    for source, target in dict.fromkeys((a, b) for chain in chains for a, b in zip(chain, chain[1:], strict=False)):
+    for source, target in dict.fromkeys((a, b) for chain in chains for a, b in pairwise(chain)):
         before.setdefault(target, []).append(source)
         after.setdefault(source, []).append(target)
     return before, after
@@ -221,7 +219,7 @@ def _stack(column: Sequence[_Node], wishes: Sequence[float]) -> None:
 
 def _path(chain: Sequence[_Node]) -> str:
     parts = []
-    for number, (left, right) in enumerate(zip(chain, chain[1:], strict=False)):
+    for number, (left, right) in enumerate(pairwise(chain)):
         start, end = _x(left.layer) + BOX_WIDTH, _x(right.layer)
         y, to = round(left.y + left.height / 2, 1), round(right.y + right.height / 2, 1)
         bend = _GAP_X / 2

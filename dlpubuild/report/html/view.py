@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 _WORST_MARKED = 3
 _LAYERS_SHOWN = 12
+# A page must open in a browser, whatever a model holds; the JSON document has everything.
+_MOST_ROWS = 2_000
+_MOST_PLACES = 200
+_MOST_STEPS = 150
+_DECIBELS_SHOWN = 60.0
+_ALTERNATIVE_FIGURES: Mapping[str, tuple[str, str]] = {
+    "sqnr_db": ("SQNR", "sqnr"),
+    "agreement": ("Agreement", "agreement"),
+    "top1": ("Top-1", "top1"),
+}
 _EMPTY: Json = {}
 
 
@@ -27,7 +37,10 @@ def report_context(document: Json) -> dict[str, Any]:
     """Return what the report's templates need."""
     targets = document.get("targets", ())
     scales = _scales(targets)
-    views = [_target(target, number, scales) for number, target in enumerate(targets)]
+    views = [
+        _target(target, number, scales) | {"state_word": figures.state_text(document, target)}
+        for number, target in enumerate(targets)
+    ]
     steps = document.get("plan", _EMPTY).get("steps", ())
     return {
         "figures": figures,
@@ -37,7 +50,7 @@ def report_context(document: Json) -> dict[str, Any]:
         "targets": views,
         "scales": scales,
         "steps": steps,
-        "graph": graph.layout(steps),
+        "graph": graph.layout(steps) if len(steps) <= _MOST_STEPS else None,
         "plan_text": plan_text(steps),
         "provenance": document.get("provenance", _EMPTY),
         "box": (graph.BOX_WIDTH, graph.BOX_HEIGHT),
@@ -70,7 +83,8 @@ def _scales(targets: Sequence[Json]) -> dict[str, chart.Scale]:
         decibels += [ratio.get("high") or ratio.get("value") or 0.0 for ratio in ratios]
     return {
         "share": chart.share_scale([share for share in shares if figures.is_number(share.get("value"))]),
-        "sqnr": chart.Scale(low=0.0, high=10.0 * -(-max(decibels) // 10)),
+        # The float model beside itself has more than a hundred: it would squeeze all others.
+        "sqnr": chart.Scale(low=0.0, high=min(_DECIBELS_SHOWN, 10.0 * -(-max(decibels) // 10))),
     }
 
 
@@ -86,13 +100,12 @@ def _shares(output: Json) -> list[Json]:
 
 def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dict[str, Any]:
     verify = target.get("verify")
-    operators = target.get("operators", ())
+    operators = target.get("operators", ())[:_MOST_ROWS]
     return {
         "data": target,
-        "id": _identifier(str(target.get("soc", "")), number),
+        "id": identifier(str(target.get("soc", "")), number),
         "title": str(target.get("title") or target.get("soc")),
         "state": str(target.get("state")),
-        "state_word": figures.STATES.get(str(target.get("state")), str(target.get("state"))),
         "placed": figures.placed(target),
         "lint_counts": figures.lint_counts(target),
         "headlines": [
@@ -102,15 +115,19 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
         "failed_gates": [gate for gate in (verify or _EMPTY).get("gates", ()) if not gate.get("passed")],
         "measures": [_measures(output, scales) for output in _outputs(target)],
         "histograms": [view for output in _outputs(target) if (view := _histograms(output))],
-        "layers": _layers((verify or _EMPTY).get("layers", ())),
+        "layers": _layers((verify or _EMPTY).get("layers", ())[:_MOST_ROWS]),
         "alternatives": _alternatives(verify),
         "runs": chart.placement_runs(operators) if any(o.get("runs_on") in ("dlpu", "cpu") for o in operators) else [],
         "findings": _grouped((target.get("lint") or _EMPTY).get("findings", ())),
         "compiler": _compiler(target.get("compiler")),
+        "operators": operators,
+        "operators_left_out": len(target.get("operators", ())) - len(operators),
+        "operator_indices": {each.get("index") for each in operators if not each.get("subgraph")},
+        "files": _files(target),
     }
 
 
-def _identifier(soc: str, number: int) -> str:
+def identifier(soc: str, number: int) -> str:
     """An id for links: the SoC's name where it is a plain one."""
     return soc if re.fullmatch(r"[a-z][a-z0-9-]{0,40}", soc) else f"target-{number}"
 
@@ -163,7 +180,7 @@ def _layers(layers: Sequence[Json]) -> dict[str, Any] | None:
     if not layers:
         return None
     errors = [(layer, chart.relative_error(layer)) for layer in layers]
-    ordered = sorted(errors, key=lambda pair: -(pair[1] if pair[1] is not None else -1.0))
+    ordered = sorted(errors, key=lambda pair: pair[1] if pair[1] is not None else -1.0, reverse=True)
     worst = ordered[0][1] or 1.0
     rows = [{"layer": layer, "error": error, "bar": round(100 * (error or 0.0) / worst, 2)} for layer, error in ordered]
     shown = len(rows) if len(rows) <= _LAYERS_SHOWN + 4 else _LAYERS_SHOWN
@@ -174,16 +191,25 @@ def _alternatives(verify: Json | None) -> dict[str, Any] | None:
     rows = (verify or _EMPTY).get("alternatives", ())
     if not rows:
         return None
-    names = list(dict.fromkeys(str(output.get("name")) for row in rows for output in row.get("outputs", ())))
-    built = next((row for row in rows if row.get("is_built")), _EMPTY)
-    before = {str(output.get("name")): output for output in built.get("outputs", ())}
+    found = [{str(output.get("name")): output for output in row.get("outputs", ())} for row in rows]
+    names = list(dict.fromkeys(name for outputs in found for name in outputs))
+    measured = {
+        name: [
+            key
+            for key in _ALTERNATIVE_FIGURES
+            if any(name in each and each[name].get(key) is not None for each in found)
+        ]
+        for name in names
+    }
+    built = next((outputs for row, outputs in zip(rows, found, strict=True) if row.get("is_built")), _EMPTY)
     return {
-        "names": names,
-        "before": before,
-        "rows": [
-            {"row": row, "outputs": {str(output.get("name")): output for output in row.get("outputs", ())}}
-            for row in rows
-        ],
+        "names": [name for name in names if measured[name]],
+        "figures": measured,
+        "words": _ALTERNATIVE_FIGURES,
+        "before": built,
+        "rows": list(zip(rows, found, strict=True)),
+        "boxes": any(row.get("matched") is not None for row in rows),
+        "columns": sum(map(len, measured.values())),
     }
 
 
@@ -199,7 +225,8 @@ def _grouped(findings: Sequence[Json]) -> list[dict[str, Any]]:
         {
             "severity": severity,
             "rule": rule,
-            "findings": found,
+            "findings": found[:_MOST_PLACES],
+            "places": len(found),
             **{key: _one(found, key) for key in common},
             "differ": [key for key in ("wanted", "change") if _one(found, key) is None],
         }
@@ -213,7 +240,13 @@ def _one(findings: Sequence[Json], key: str) -> str | None:
     return texts.pop() if len(texts) == 1 else None
 
 
-_WORDS = {"mapped": "operators mapped", "total": "operators in all"}
+def _files(target: Json) -> list[Json]:
+    """Packages, the model, and what it was before a compiler took it."""
+    model = target.get("model")
+    files = [*target.get("packages", ()), *([model] if model else [])]
+    before = (model or _EMPTY).get("uncompiled")
+    what = "before compilation: operators and figures are those of this file"
+    return [*files, {**before, "what": what}] if before else files
 
 
 def _compiler(compiler: Json | None) -> dict[str, Any] | None:
@@ -225,6 +258,6 @@ def _compiler(compiler: Json | None) -> dict[str, Any] | None:
     for key, value in rest.items():
         if value is None or isinstance(value, (dict, list)):
             continue
-        label = _WORDS.get(key, key.removesuffix("_bytes").replace("_", " ")).capitalize()
+        label = key.removesuffix("_bytes").replace("_", " ").capitalize()
         rows.append((label, figures.bytes_text(value) if key.endswith("_bytes") else str(value)))
-    return {"data": compiler, "rows": rows}
+    return {"data": compiler, "rows": rows, "operators": compiler.get("operators", ())}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dlpubuild.tflite.model import Tensor, TfliteModel
 
 _INTEGER: Final = frozenset({"per-tensor", "per-channel"})
+_IO_RULES: Final = frozenset({GateRule.INPUT_TYPE, GateRule.OUTPUT_TYPE})
 # Inputs and outputs that hold indices, counts or flags.
 _INDEX_TYPES: Final = frozenset({"int32", "int64", "bool"})
 
@@ -38,6 +39,8 @@ def refusals(model: TfliteModel, soc: Soc, table: LintTable) -> Iterator[LintFin
     for each in found:
         if each.rule is GateRule.FLOAT_OPERATOR and is_float:
             continue  # said once, of the whole model
+        if each.rule in _IO_RULES and each.found in soc.allowed_io:
+            continue  # several types that the SoC takes, each for itself
         operator = operators.get(each.subject)
         place = operator_place(0, model.main, operator) if operator else {}
         yield _finding(each, soc, table, place)

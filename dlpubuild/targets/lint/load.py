@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild.errors import ErrorCode, Location, TemplateError
 from dlpubuild.targets.gate import GateRule
 from dlpubuild.targets.lint.table import (
-    PARTS_RULE,
+    OWN_RULES,
     UNLISTED_RULE,
     LintCheck,
     LintOperator,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_RESERVED = frozenset({UNLISTED_RULE, PARTS_RULE, *(rule.value for rule in GateRule)})
+_RESERVED = frozenset({*OWN_RULES, *(rule.value for rule in GateRule)})
 
 
 def lint_table(soc: str, file: Path, table: Mapping[str, Any], *, integer_only: bool) -> LintTable:

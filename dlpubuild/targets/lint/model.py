@@ -76,13 +76,15 @@ class Placement:
 class LintReport:
     """All that was found in one model for one SoC; errors first, then in the order of the operators.
 
-    `placement` is None where nothing can be said of it: the SoC's compiler is closed, or it has no DLPU.
+    `placement` is None where nothing can be said of it: the SoC's compiler is closed, or it has no DLPU. `unplaced`
+    says why then, for people.
     """
 
     soc: str
     findings: tuple[LintFinding, ...]
     silenced: tuple[Silenced, ...] = ()
     placement: Placement | None = None
+    unplaced: str = ""
 
     @property
     def counts(self) -> Mapping[Severity, int]:

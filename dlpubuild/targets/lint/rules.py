@@ -8,14 +8,17 @@ itself, is a finding as well: nothing is passed over in silence. What the manife
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from dlpubuild.errors import ErrorCode, Location, TemplateError
 from dlpubuild.targets.gate import operator_subject, tensor_subject
 from dlpubuild.targets.lint.expression import FaultyExpressionError, NotTellableError, condition, phrase, shortened
-from dlpubuild.targets.lint.facts import MAX_NAME, OperatorFacts, SingleTensorFacts, WholeModelFacts
+from dlpubuild.targets.lint.facts import WholeModelFacts
 from dlpubuild.targets.lint.model import LintFinding
+from dlpubuild.targets.lint.operator_facts import OperatorFacts
 from dlpubuild.targets.lint.table import UNLISTED_RULE
+from dlpubuild.targets.lint.tensor_facts import MAX_NAME, SingleTensorFacts
 from dlpubuild.tflite.weights import is_float, operands, used_tensors
 
 if TYPE_CHECKING:
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
     from dlpubuild.targets.lint.table import LintCheck, LintOperator, LintTable
     from dlpubuild.tflite.model import Operator, Subgraph, Tensor, TfliteModel
 
+# Networks have hundreds of operators, some a few thousand; a file with more than this is damaged or an attack, and not
+# worth minutes.
+MAX_OPERATORS: Final = 10_000
+_MAX_TENSORS: Final = 5 * MAX_OPERATORS
 _KINDS: Final[Mapping[str, FactKind]] = {
     "operator": "operator",
     "input": "tensor",
@@ -47,14 +54,17 @@ class Judgement:
 def judge(model: TfliteModel, table: LintTable) -> Judgement:
     """Return the findings about operators, those of all subgraphs, and which of them the DLPU takes.
 
+    Only the first `MAX_OPERATORS` are looked at; what comes behind them counts as not taken.
+
     Raises:
         TemplateError: an expression of the table is faulty.
     """
     by_name = _by_name(table)
     findings: list[LintFinding] = []
     taken: list[bool] = []
+    left = MAX_OPERATORS
     for number, graph in enumerate(model.subgraphs):
-        for operator in graph.operators:
+        for operator in graph.operators[:left]:
             at = _Place(table=table, graph_number=number, graph=graph, operator=operator)
             facts = OperatorFacts(model, graph, operator)
             found, is_taken = _limits(at, facts, by_name)
@@ -68,6 +78,8 @@ def judge(model: TfliteModel, table: LintTable) -> Judgement:
                 and (not check.names or operator.label in check.names)
                 and (text := broken(table, check, facts)) is not None
             )
+        left = max(left - len(graph.operators), 0)
+    taken += [False] * (len(model.main.operators) - len(taken))
     return Judgement(findings=tuple(findings), taken=tuple(taken))
 
 
@@ -78,7 +90,7 @@ def tensor_findings(model: TfliteModel, table: LintTable) -> Iterator[LintFindin
         TemplateError: an expression of the table is faulty.
     """
     for check in table.rules:
-        for number, tensor in _tensors(model, check):
+        for number, tensor in islice(_tensors(model, check), _MAX_TENSORS):
             text = broken(table, check, SingleTensorFacts(model, tensor))
             if text is not None:
                 yield finding(table, check, text, subject=tensor_subject(number, tensor))

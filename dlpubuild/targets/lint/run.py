@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from dlpubuild.targets.lint.gate_rules import refusals
 from dlpubuild.targets.lint.model import SEVERITIES, LintFinding, LintReport, Silenced
 from dlpubuild.targets.lint.placement import place_operators
-from dlpubuild.targets.lint.rules import judge, model_findings, tensor_findings
-from dlpubuild.targets.lint.table import PARTS_RULE, table_of
+from dlpubuild.targets.lint.rules import MAX_OPERATORS, judge, model_findings, tensor_findings
+from dlpubuild.targets.lint.table import PARTS_RULE, SIZE_RULE, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,12 +39,34 @@ def lint_model(model: TfliteModel, soc: Soc, settings: LintSettings) -> LintRepo
     findings = [
         *refusals(model, soc, table),
         *judged.findings,
+        *_too_many_operators(model, table),
         *_too_many_parts(table, placement),
         *tensor_findings(model, table),
         *model_findings(model, table, placement),
     ]
     kept, silenced = _settled(findings, settings)
-    return LintReport(soc=soc.name, findings=_sorted(kept), silenced=silenced, placement=placement)
+    return LintReport(
+        soc=soc.name,
+        findings=_sorted(kept),
+        silenced=silenced,
+        placement=placement,
+        unplaced="" if table.places else table.basis,
+    )
+
+
+def _too_many_operators(model: TfliteModel, table: LintTable) -> Iterator[LintFinding]:
+    count = sum(len(graph.operators) for graph in model.subgraphs)
+    if count > MAX_OPERATORS:
+        yield LintFinding(
+            rule=table.full_id(SIZE_RULE),
+            severity="warning",
+            subject="model",
+            found=f"{count} operators",
+            wanted=f"at most {MAX_OPERATORS}: the others were not looked at, and count as the CPU's",
+            change="check how this file was made: no network that a camera runs has so many",
+            source="dlpubuild",
+            evidence="inferred",
+        )
 
 
 def _too_many_parts(table: LintTable, placement: Placement | None) -> Iterator[LintFinding]:

@@ -26,6 +26,9 @@ On = Literal["operator", "input", "output", "tensor", "model"]
 
 UNLISTED_RULE: Final = "operator-not-listed"
 PARTS_RULE: Final = "too-many-parts"
+SIZE_RULE: Final = "too-many-operators"
+# The rules that the tool has itself, besides the gate's.
+OWN_RULES: Final = frozenset({UNLISTED_RULE, PARTS_RULE, SIZE_RULE})
 # The name among the sources under which the page stands that the rules of the gate are from.
 GATE_SOURCE: Final = "gate"
 
@@ -120,6 +123,7 @@ class LintTable:
         own = {check.rule for check in self.rules}
         own.update(limit.rule for operator in self.operators for limit in operator.limits)
         own.update(rule.value for rule in GateRule)
+        own.add(SIZE_RULE)
         if self.unlisted is not None:
             own.add(UNLISTED_RULE)
         if self.max_parts is not None:

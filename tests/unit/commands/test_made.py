@@ -47,12 +47,32 @@ def test_a_binary_that_a_step_packs_keeps_its_record_and_its_application(target:
         target=target,
         result=OutputOf(step="compile", path="out/model.bin"),
         steps=tuple(OUTCOMES),
-        binary=Binary(step="compile", toolchain=make_pin(tmp_path)),
+        binary=Binary(
+            step="compile",
+            toolchain=make_pin(tmp_path),
+            source=OutputOf(step="quantize", path="out/model.tflite"),
+        ),
         application=OutputOf(step="acap-build", path="out/package.eap"),
     )
     built = built_model(planned, OUTCOMES)
     assert (built.model, built.binary_record, built.application) == (MODEL, RECORD, EAP)
     assert (built.source, built.record, built.checked) == (None, None, None)
+    # Only linting reads it.
+    assert built.binary_source == SOURCE
+
+
+@pytest.mark.parametrize("path", ["out/model.onnx", None])
+def test_what_a_bin_was_made_from_is_kept_only_where_it_can_be_read(
+    target: Target, tmp_path: Path, path: str | None
+) -> None:
+    source = None if path is None else OutputOf(step="quantize", path=path)
+    planned = PlannedTarget(
+        target=target,
+        result=OutputOf(step="compile", path="out/model.bin"),
+        steps=tuple(OUTCOMES),
+        binary=Binary(step="compile", toolchain=make_pin(tmp_path), source=source),
+    )
+    assert built_model(planned, OUTCOMES).binary_source is None
 
 
 def test_a_compiled_model_keeps_what_it_was_compiled_from_and_measured_by(target: Target, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_inspect_says_what_the_edge_tpu_compiler_makes_of_a_model(empty: Tool) -
     models = {
         "integer": (integer_model(), "reads all operator versions"),
         "float": (float_model(), "needs an integer model"),
-        "custom": (custom_model("Mine"), "takes no custom operators"),
+        "custom": (custom_model("Mine"), "leaves custom operators to the CPU"),
         "compiled": (custom_model("edgetpu-custom-op"), "compiled for it, in 1 part; 2 operators run on the CPU"),
     }
     for name, (spec, told) in models.items():

@@ -404,7 +404,10 @@ def test_a_model_of_which_nothing_is_mapped_is_refused_each_time(packing: Packin
 def test_a_share_asked_for_later_is_held_against_a_model_that_passed(packing: Packing, tmp_path: Path) -> None:
     made = project(tmp_path / "one", ARTPEC7)
     done = packing.pack_compiled(made, PER_CHANNEL, step_record(mapped=3))
-    assert done.notes == ("1 of 4 operators run on the CPU, which is slower: 1 OP_3",)
+    assert done.notes == (
+        "1 of 4 operators run on the CPU, which is slower: 1 OP_3",
+        "lint expected nothing on the CPU, and the compiler left 1 OP_3 there",
+    )
     with pytest.raises(GateError) as caught:
         packing.pack_compiled(
             project(tmp_path / "two", f"{ARTPEC7}min-mapped = 1.0\n"), PER_CHANNEL, step_record(mapped=3)
@@ -443,3 +446,57 @@ def test_without_a_note_of_its_converter_a_models_oldest_runtime_is_that_of_its_
     ]
     assert told[0] == "2.3.0"
     assert told[1] == min_runtime(read_model(PER_TENSOR)).version
+
+
+# What lint finds.
+
+
+def test_a_package_comes_with_what_lint_found(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n")
+    packed = packing.pack(made, PER_TENSOR, "artpec8")
+    assert packed.lint is not None
+    assert packed.lint.soc == "artpec8"
+    assert packed.lint.placement is not None
+    # Remembered, and the same.
+    assert packing.pack(made, PER_TENSOR, "artpec8").lint == packed.lint
+
+
+def test_a_finding_that_the_manifest_makes_an_error_fails_the_target_each_time(
+    packing: Packing, tmp_path: Path
+) -> None:
+    rule = '[lint.rules."artpec8/filters-multiple-of-6"]\nseverity = "error"\nreason = "ours"\n'
+    made = project(tmp_path, CALIBRATION + "[target.artpec8]\n" + rule)
+    for _ in range(2):
+        with pytest.raises(GateError) as caught:
+            packing.pack(made, PER_TENSOR, "artpec8")
+        assert caught.value.exit_code is ExitCode.GATE_FAILED
+        text = str(caught.value)
+        assert "artpec8/filters-multiple-of-6 (1)" in text
+        assert "operator 1 CONV_2D: found 8 filters" in text
+        assert "[lint.rules]" in text
+    assert not packing.dist.exists()
+    never = project(tmp_path / "never", CALIBRATION + '[target.artpec8]\n[lint]\nfail-on = "never"\n' + rule)
+    packed = packing.pack(never, PER_TENSOR, "artpec8")
+    assert packed.lint is not None
+    assert packed.lint.counts["error"] == 1
+    assert any("1 warning" in note or "filters-multiple-of-6" in note for note in packed.notes)
+
+
+def test_a_change_of_the_settings_is_seen_though_the_model_was_linted(packing: Packing, tmp_path: Path) -> None:
+    first = packing.pack(project(tmp_path / "a", CALIBRATION + "[target.artpec8]\n"), PER_TENSOR, "artpec8").lint
+    rule = '[lint.rules."artpec8/filters-multiple-of-6"]\nseverity = "off"\nreason = "ours"\n'
+    made = project(tmp_path / "b", CALIBRATION + "[target.artpec8]\n" + rule)
+    second = packing.pack(made, PER_TENSOR, "artpec8").lint
+    assert first is not None
+    assert second is not None
+    assert len(first.findings) == len(second.findings) + 1
+    assert [(each.rule, each.count) for each in second.silenced] == [("artpec8/filters-multiple-of-6", 1)]
+
+
+def test_a_compiled_model_is_linted_as_it_was_before(packing: Packing, tmp_path: Path) -> None:
+    made = project(tmp_path, CALIBRATION + "[target.artpec7]\n")
+    packed = packing.pack_compiled(made, PER_CHANNEL, step_record())
+    assert packed.lint is not None
+    assert packed.lint.placement is not None
+    assert packed.lint.placement.cpu == {}
+    assert sum(packed.lint.placement.dlpu.values()) == 4

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dlpubuild.plan.model import FilesInput, Plan
+from dlpubuild.plan.model import FilesInput, OutputOf, Plan
 from dlpubuild.plan.planner import plan_build
 from dlpubuild.plan.toolchains import toolchains_named
+from tests.factories.model_factory import classifier, keras_archive
 from tests.factories.onnx_factory import small_model, tensor
 from tests.factories.small_projects import CALIBRATION, PIN, resolve_unpinned, write_project
 
@@ -81,3 +82,18 @@ def test_a_keras_model_is_imported_and_exported_for_what_starts_from_onnx(tmp_pa
 def test_an_onnx_model_is_not_converted_for_what_starts_from_onnx(tmp_path: Path) -> None:
     plan = planned(onnx_project(tmp_path, "[target.cv75]\n", small_model()))
     assert [each.id for each in plan.steps] == ["compile"]
+
+
+def test_a_bin_made_of_onnx_has_nothing_that_can_be_linted(tmp_path: Path) -> None:
+    (target,) = planned(onnx_project(tmp_path, "[target.cv25]\n", small_model())).targets
+    assert target.binary is not None
+    assert target.binary.source is not None
+    assert target.binary.readable_source is None
+
+
+def test_a_bin_made_of_a_tflite_is_linted_on_that(tmp_path: Path) -> None:
+    keras = keras_archive(classifier())
+    (target,) = planned(write_project(tmp_path, CALIBRATION + "[target.cv25]\n", files={"model.keras": keras})).targets
+    assert target.binary is not None
+    assert isinstance(target.binary.readable_source, OutputOf)
+    assert target.binary.readable_source.path == "out/model.tflite"

@@ -249,9 +249,13 @@ def test_a_flex_operator_is_a_fault_and_is_named() -> None:
 
 
 def test_a_custom_operator_is_a_fault_and_is_named() -> None:
-    (finding,) = findings(custom_model("TFLite_Detection_PostProcess"), PER_TENSOR)
+    (finding,) = findings(custom_model("PosenetDecoderOp"), PER_TENSOR)
 
-    assert (finding.rule, finding.subject) == (GateRule.CUSTOM_OPERATOR, "operator 2 TFLite_Detection_PostProcess")
+    assert (finding.rule, finding.subject) == (GateRule.CUSTOM_OPERATOR, "operator 2 PosenetDecoderOp")
+
+
+def test_the_detection_that_tensorflow_lite_brings_itself_is_none() -> None:
+    assert rules(custom_model("TFLite_Detection_PostProcess"), PER_TENSOR) == []
 
 
 def test_custom_operators_are_left_to_a_cpu() -> None:
@@ -415,7 +419,7 @@ def test_a_compiled_model_may_have_the_operator_of_its_compiler_and_no_other() -
     compiled = custom_model("edgetpu-custom-op")
     assert rules(compiled, EDGETPU) == []
     assert rules(compiled, PER_CHANNEL) == ["custom-operator"]
-    assert "custom-operator" in rules(custom_model("TFLite_Detection_PostProcess"), EDGETPU)
+    assert "custom-operator" in rules(custom_model("PosenetDecoderOp"), EDGETPU)
 
 
 def test_what_was_not_compiled_is_no_compiled_model() -> None:

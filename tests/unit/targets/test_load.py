@@ -35,7 +35,7 @@ def combinations(soc: Soc) -> list[Target]:
     ]
 
 
-def context(target: Target, kind: str = "images") -> dict[str, Any]:
+def context(target: Target, kind: str = "images", *, is_verified: bool = False) -> dict[str, Any]:
     """Return what the planner gives a template, for a model of one input."""
     data = (
         {"kind": "images", "files": ["in/data/00000.png"]}
@@ -67,6 +67,15 @@ def context(target: Target, kind: str = "images") -> dict[str, Any]:
             "outputs": ["y"],
         },
         "calibration": {"inputs": [{"name": "image", "color": "rgb", "resize": "stretch"}], "data": data},
+        "verification": {
+            "inputs": [{"name": "image", "color": "rgb", "resize": "stretch"}],
+            "data": data,
+            "labels": {"y": [0, 1]},
+            "boxes": None,
+            "layer_samples": 16,
+        }
+        if is_verified
+        else None,
     }
 
 
@@ -110,9 +119,13 @@ def test_a_soc_that_cannot_be_built_yet_says_what_is_missing() -> None:
 
 @pytest.mark.parametrize("name", BUILDABLE)
 @pytest.mark.parametrize("kind", ["images", "npy", "npz"])
-def test_the_steps_of_every_combination_of_options_satisfy_their_schema(name: str, kind: str) -> None:
+@pytest.mark.parametrize("is_verified", [False, True])
+def test_the_steps_of_every_combination_of_options_satisfy_their_schema(
+    name: str, kind: str, is_verified: bool
+) -> None:
     for target in combinations(SOCS[name]):
-        document = render_steps(target.soc, context(target, kind), validate=True)
+        document = render_steps(target.soc, context(target, kind, is_verified=is_verified), validate=True)
+        assert ("verified" in document) is is_verified
         assert list(document["result"]) == [target.soc.model_file]
         integer = target.quantization in INTEGER_QUANTIZATIONS
         assert ("calibrate" in {step["id"] for step in document["step"]}) is integer
@@ -274,6 +287,58 @@ def test_a_schema_is_a_schema_and_refuses_unknown_keys(name: str) -> None:
     with pytest.raises(ManifestError) as caught:
         check_document({"unknown": 1}, name, place=Path("x"), code=ErrorCode.TEMPLATE)
     assert any("unknown" in problem.message for problem in caught.value.problems)
+
+
+PLAIN = OWN.partition("\n[lint]\n")[0]
+LINT = """
+[lint]
+processor = "NPU"
+[lint.sources]
+ops = "https://example.com"
+[[lint.operator]]
+names = ["ADD"]
+source = "ops"
+evidence = "documented"
+[[lint.operator.limit]]
+rule = "a-limit"
+require = "true"
+found = "x"
+wanted = "y"
+change = "z"
+"""
+
+
+def test_the_rules_of_an_own_soc_are_read_with_it(tmp_path: Path) -> None:
+    own(tmp_path, PLAIN + LINT)
+    table = load(tmp_path)["own"].lint
+    assert table is not None
+    assert (table.soc, table.processor, table.parts) == ("own", "NPU", "any")
+    assert table.file == tmp_path / "own" / "target.toml"
+    assert table.operators[0].limits[0].source == "https://example.com"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('processor = "NPU"', "", "processor"),
+        ('processor = "NPU"', 'processor = "NPU"\nparts = "all"', "all"),
+        ('processor = "NPU"', 'processor = "NPU"\nmax-parts = 0', "0"),
+        ('processor = "NPU"', 'processor = "NPU"\ncolour = "red"', "colour"),
+        ('rule = "a-limit"', 'rule = "A Limit"', "A Limit"),
+        ('rule = "a-limit"', "", "rule"),
+        ('require = "true"', "require = true", "True"),
+        ('change = "z"', 'change = "z"\nseverity = "off"', "off"),
+        ('evidence = "documented"', 'evidence = "guessed"', "guessed"),
+        ('names = ["ADD"]', "names = []", "[]"),
+        ('names = ["ADD"]', 'names = ["ADD", "ADD"]', "ADD"),
+    ],
+)
+def test_a_faulty_table_of_rules_is_told(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in LINT
+    own(tmp_path, PLAIN + LINT.replace(old, new))
+    error = fault(tmp_path)
+    assert error.exit_code == ExitCode.USAGE
+    assert said in str(error)
 
 
 def test_the_data_of_the_tool_is_found() -> None:

@@ -8,11 +8,22 @@ from dlpubuild.targets.gate import GateRule
 from dlpubuild.targets.lint.model import LintReport, LintSettings
 from dlpubuild.targets.lint.rules import check_expressions
 from dlpubuild.targets.lint.run import lint_model
+from dlpubuild.targets.lint.table import SIZE_RULE
 from dlpubuild.tflite.read import read_model
 from dlpubuild.tflite.runtime import edgetpu_readable
 from tests.factories.edgetpu_pairs import artpec7
-from tests.factories.lint_artpec7 import BREAKING, act, concatenation, const, convolution, dense, resize, single
-from tests.factories.tflite_factory import ModelSpec, encode, integer_model
+from tests.factories.lint_artpec7 import (
+    BREAKING,
+    act,
+    concatenation,
+    const,
+    convolution,
+    dense,
+    numbers,
+    resize,
+    single,
+)
+from tests.factories.tflite_factory import ModelSpec, OptionsSpec, encode, integer_model
 
 STAY = {"operator-version", "no-grouped-convolution", "parameters-fit-on-chip", "per-channel-advised"}
 
@@ -34,7 +45,7 @@ def test_every_expression_of_the_table_compiles() -> None:
 def test_every_rule_of_the_table_has_a_model_that_breaks_it() -> None:
     table = artpec7().lint
     assert table is not None
-    own = {rule.removeprefix("artpec7/") for rule in table.rule_ids} - {rule.value for rule in GateRule}
+    own = {rule.removeprefix("artpec7/") for rule in table.rule_ids} - {*(rule.value for rule in GateRule), SIZE_RULE}
     assert {key.split(maxsplit=1)[0] for key in BREAKING} == own
 
 
@@ -66,6 +77,15 @@ def test_what_breaks_a_rule_is_told_once(key: str) -> None:
         pytest.param(dense((1, 8), 65535), id="65,535 outputs"),
         pytest.param(single("SOFTMAX", (act((1, 16000)),), act((1, 16000))), id="16,000 classes"),
         pytest.param(resize("RESIZE_BILINEAR", (1, 24, 24, 24), (1, 48, 48, 24)), id="twice the size"),
+        pytest.param(
+            single(
+                "SPLIT",
+                (numbers(0, shape=()), act((1, 4, 4, 8))),
+                act((1, 4, 4, 8)),
+                OptionsSpec(union_type=35, fields=((0, "int32", 1),)),
+            ),
+            id="a split of the batch into one",
+        ),
         pytest.param(single("SQUEEZE", (act((1, 1, 5, 10)),), act((5, 10))), id="leading ones"),
     ],
 )

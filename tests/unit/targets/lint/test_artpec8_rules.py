@@ -109,7 +109,7 @@ def test_scales_per_channel_are_an_error() -> None:
     [
         (with_dynamic_batch(with_convolution()), "dynamic-shape"),
         (with_custom("FlexErf"), "flex-operator"),
-        (with_custom("TFLite_Detection_PostProcess"), "custom-operator"),
+        (with_custom("PosenetDecoderOp"), "custom-operator"),
     ],
 )
 def test_what_a_build_refuses_is_an_error_of_its_own(spec: ModelSpec, rule: str) -> None:

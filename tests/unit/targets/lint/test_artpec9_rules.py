@@ -223,7 +223,10 @@ def test_multiplications(shape: tuple[int, ...], stored: int, scale: float, rule
     assert broken(with_multiplication(shape, stored=stored, scale=scale), SOC) == rules
 
 
-@pytest.mark.parametrize(("shape", "rules"), [((1, 16, 16, 48), NONE), ((), {"add-element-wise"})])
+@pytest.mark.parametrize(
+    ("shape", "rules"),
+    [((1, 16, 16, 48), NONE), ((16, 16, 48), NONE), ((), {"add-element-wise"}), ((48,), {"add-element-wise"})],
+)
 def test_additions_are_element_by_element(shape: tuple[int, ...], rules: set[str]) -> None:
     assert broken(with_addition(shape), SOC) == rules
 
@@ -296,8 +299,8 @@ def test_resizing_doubles(size: tuple[int, int], name: str, rules: set[str]) -> 
     ("slope", "rules"),
     [
         (0.0, {"leaky-relu-slope"}),
-        (0.01, NONE),
-        (0.99, NONE),
+        (0.01, {"relu6"}),
+        (0.99, {"relu6"}),
         (1.0, {"leaky-relu-slope"}),
         (-0.1, {"leaky-relu-slope"}),
     ],

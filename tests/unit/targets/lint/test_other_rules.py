@@ -33,8 +33,11 @@ def test_cv25_is_fed_planar_rgb(channels: int, rules: set[str]) -> None:
 
 
 @pytest.mark.parametrize("soc", ["cv25", "cv75", "cpu"])
-def test_nothing_is_said_of_where_operators_run(soc: str) -> None:
-    assert lint(in_float(clean()), soc).placement is None
+def test_nothing_is_said_of_where_operators_run_and_why(soc: str) -> None:
+    report = lint(in_float(clean()), soc)
+
+    assert report.placement is None
+    assert ("no list of the operators that it takes is public" in report.unplaced) == (soc != "cpu")
 
 
 @pytest.mark.parametrize("soc", ["cv25", "cv75"])
