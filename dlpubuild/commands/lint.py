@@ -69,7 +69,7 @@ def lint(
         ),
     ] = None,
 ) -> None:
-    """Say what an SoC has against a model, and which operators will run on its DLPU.
+    """Say what runs on the DLPU of an SoC, and what to change.
 
     Every operator and tensor is held against the rules in the SoC's target.toml. An error is what a build or the camera
     refuses; a warning, what runs on the CPU or costs accuracy; advice, what is known to be faster. Each finding says
