@@ -41,7 +41,6 @@ from dlpubuild.plan.model import Plan
 from dlpubuild.project.resolve import notes_on
 from dlpubuild.report.build import BuildResult, TargetResult
 from dlpubuild.report.console import watching
-from dlpubuild.targets.accuracy_gate import AccuracyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -137,7 +136,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
             observe(Notice(text=f"note: {note}"))
         if request.step is not None and request.report.copies:
             observe(Notice(text="note: a build that stops after a step makes no report"))
-        seen = Seen(observe=observe)
+        seen = Seen(observe)
         work = _Work(
             host=host,
             memo=memo,
@@ -333,8 +332,6 @@ class _Work:
                 gzip=self.gzip,
                 epoch_s=self.limits.epoch_s,
             )
-        except AccuracyError as error:
-            return TargetResult(soc=name, error=error, verification=error.verification)
         except DlpuError as error:
             lint, verification = examined(self.project, planned, built, engine.store, self.memo)
             seconds = sum(outcomes[key].seconds for key in planned.steps)

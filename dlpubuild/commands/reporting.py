@@ -8,7 +8,7 @@ written fails a build that succeeded, and never hides why another failed.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild import __version__
@@ -18,7 +18,6 @@ from dlpubuild.commands.made import built_model
 from dlpubuild.engine.events import StepFailed, StepFinished
 from dlpubuild.engine.scheduler import State, StepOutcome
 from dlpubuild.errors import DlpuError, ErrorCode, OutputError, UsageError
-from dlpubuild.package.output_folder import cannot_write
 from dlpubuild.package.report_files import SUFFIXES, current_report, report_base, write_report, write_whole
 from dlpubuild.project.model import SourceFile
 from dlpubuild.project.paths import PathRefusedError, project_paths
@@ -71,25 +70,27 @@ def check_copies(copies: Sequence[Path]) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """An observer that hands on what it is told, and remembers how steps ended: for a build that is cut short."""
 
-    observe: Observer
-    ended: dict[str, StepOutcome] = field(default_factory=dict)
+    __slots__ = ("_ended", "_observe")
+
+    def __init__(self, observe: Observer) -> None:
+        self._observe = observe
+        self._ended: dict[str, StepOutcome] = {}
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
         if isinstance(event, StepFinished):
             state = State.CACHED if event.cached else State.RAN
-            self.ended[event.step] = StepOutcome(state=state, seconds=event.seconds)
+            self._ended[event.step] = StepOutcome(state=state, seconds=event.seconds)
         elif isinstance(event, StepFailed):
-            self.ended[event.step] = StepOutcome(state=State.FAILED, error=event.error)
-        self.observe(event)
+            self._ended[event.step] = StepOutcome(state=State.FAILED, error=event.error)
+        self._observe(event)
 
     def outcomes(self, plan: Plan) -> dict[str, StepOutcome]:
         """Return how steps ended, by key."""
-        return {step.key: self.ended[step.name] for step in plan.steps if step.name in self.ended}
+        return {step.key: self._ended[step.name] for step in plan.steps if step.name in self._ended}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,8 @@ class Reporter:
         except DlpuError as error:
             return replace(result, report_error=error)
         except OSError as error:
+            from dlpubuild.package.output_folder import cannot_write  # noqa: PLC0415 - seldom needed
+
             return replace(result, report_error=cannot_write(self.out_dir, error))
 
     def _written(self, result: BuildResult) -> BuildResult:

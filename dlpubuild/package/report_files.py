@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlpubuild.cas.digest import digest_bytes, parse_digest
-from dlpubuild.package import output_folder
 from dlpubuild.package.stamp import stamp_path
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ def write_report(out_dir: Path, base: str, key: str, contents: Mapping[str, byte
     Raises:
         OutputError: `out_dir` cannot be written, or a folder has the name of one of the files.
     """
+    from dlpubuild.package import output_folder  # noqa: PLC0415 - a build with nothing to write pays for none of this
+
     report = WrittenReport(folder=out_dir, base=base, written=True)
     files = {report.path(suffix): contents[suffix] for suffix in SUFFIXES}
     stamp = {
@@ -108,6 +109,8 @@ def write_whole(path: Path, content: bytes) -> None:
         OSError: it cannot be written; nothing is left of it then.
         OutputError: there is a folder of that name.
     """
+    from dlpubuild.package import output_folder  # noqa: PLC0415 - as in `write_report`
+
     aside = output_folder.temporary(path.parent, path.name, output_folder.NEW)
     try:
         with aside.open("wb") as target:

@@ -17,12 +17,13 @@ import sys
 import tarfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 
 import numpy as np
-import tensorflow as tf
+import tensorflow as tf  # type: ignore[import-untyped]
 from PIL import Image
 
 # Which dimensions of its weights, the second input, one value of an operator's output sums over.
@@ -51,7 +52,7 @@ def operators(model: bytes) -> list[dict[str, object]]:
     return found
 
 
-def tensors(details: list[dict]) -> list[dict[str, object]]:
+def tensors(details: list[dict[str, Any]]) -> list[dict[str, object]]:
     found = []
     for each in details:
         scale, zero_point = each["quantization"]
@@ -116,10 +117,10 @@ def main() -> None:
         }
     wanted = outputs["cpu"]
     for soc, given in outputs.items():
-        noise = ((given - wanted) ** 2).sum(axis=0)
+        signal, noise = (wanted**2).sum(axis=0), ((given - wanted) ** 2).sum(axis=0)
         told[soc] |= {
             "same": ((given > 0.5) == (wanted > 0.5)).sum(axis=0).tolist(),
-            "sqnr_db": [10 * math.log10(s / n) if n else None for s, n in zip((wanted**2).sum(axis=0), noise)],
+            "sqnr_db": [10 * math.log10(s / n) if n else None for s, n in zip(signal, noise, strict=True)],
             "mae": np.abs(given - wanted).mean(axis=0).tolist(),
         }
     sys.stdout.write(json.dumps(told))

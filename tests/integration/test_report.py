@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,10 +188,10 @@ def test_a_gate_that_does_not_hold_is_told_with_all_that_was_measured(own_tool: 
     assert done.code == 5, done.err
     targets = targets_of(project)
     assert targets["cpu"]["state"] == "cached"
-    told = targets["artpec9"]
+    told = targets["artpec8"]
     assert (told["state"], told["packages"]) == ("failed", [])
     assert "agreement" in told["error"]["message"]
-    assert [each["metric"] for each in told["verify"]["gates"] if not each["passed"]] == ["agreement"]
+    assert {each["metric"] for each in told["verify"]["gates"] if not each["passed"]} == {"agreement"}
     assert told["operators"]
     assert told["lint"] is not None
     page = (project / f"{REPORT}.html").read_text("utf-8")
