@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import random
+import random  # noqa: TID251 - seeded, and nothing is sampled for a model
 from typing import TYPE_CHECKING, Any
 
 import pytest
