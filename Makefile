@@ -36,8 +36,17 @@ example: $(VENV)/.installed ## Build examples/digits for ARTPEC-8, ARTPEC-9 and 
 	$(VENV)/bin/dlpubuild build --manifest examples/digits/dlpu.toml
 	$$($(VENV)/bin/dlpubuild toolchain prepare tf2 --print-python) examples/digits/evaluate.py --min 0.95 examples/digits/dist/*/model/model.tflite
 
+# Unit tests share nothing and take all cores; the others share an engine, caches and the machine's speed. Both are run
+# where one fails. With PYTEST_ARGS it is one run, as pytest is called by hand.
 test: $(DEV)/.installed ## Run all tests; the toolchain is prepared where it is not
+ifeq ($(strip $(PYTEST_ARGS)),)
+	@failed=0; \
+	$(DEV)/bin/python -m pytest -n auto tests/unit || failed=1; \
+	$(DEV)/bin/python -m pytest --ignore=tests/unit || failed=1; \
+	exit $$failed
+else
 	$(DEV)/bin/python -m pytest $(PYTEST_ARGS)
+endif
 
 unit: $(DEV)/.installed ## Run the fast tests that need no toolchain
 	$(DEV)/bin/python -m pytest tests/unit $(PYTEST_ARGS)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import executors
 import sections
+import verifying
 from sections import Bench, Repeats, say
 from setting import install, machine_facts
 from timing import BenchError, Series
@@ -23,7 +24,7 @@ from timing import BenchError, Series
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SECTIONS = {**sections.SECTIONS, **executors.SECTIONS}
+SECTIONS = {**sections.SECTIONS, **executors.SECTIONS, **verifying.SECTIONS}
 
 
 def table(rows: Sequence[Series]) -> str:

@@ -45,8 +45,8 @@ def lint(
             "--target",
             "-t",
             metavar="SOC",
-            help="For this SoC; may be given several times. Left out, the manifest's targets, or every SoC that takes "
-            "a model of this quantization.",
+            help="For this SoC; may be given several times. Left out: the manifest's targets, or the bundle's, or "
+            "every SoC that takes a model of this quantization.",
         ),
     ] = None,
     manifest: Annotated[
@@ -69,7 +69,7 @@ def lint(
         ),
     ] = None,
 ) -> None:
-    """Say what an SoC has against a model, and which operators will run on its DLPU.
+    """Say what runs on the DLPU of an SoC, and what to change.
 
     Every operator and tensor is held against the rules in the SoC's target.toml. An error is what a build or the camera
     refuses; a warning, what runs on the CPU or costs accuracy; advice, what is known to be faster. Each finding says
@@ -99,7 +99,7 @@ def lint(
     socs = read_socs(read, None)
     settings = LintSettings() if read is None else lint_settings(read, socs)
     name, content = _read(model)
-    chosen = _chosen(content, socs, target or (), read)
+    chosen = _chosen(content, socs, _wanted(model, target or (), read, socs))
     linted = [(soc, lint_model(content, soc, settings)) for soc in chosen]
     if sarif is not None:
         _write_sarif(sarif, model, linted)
@@ -145,7 +145,25 @@ def _read(path: Path) -> tuple[str, TfliteModel]:
         raise
 
 
-def _chosen(model: TfliteModel, socs: Mapping[str, Soc], wanted: Sequence[str], manifest: Manifest | None) -> list[Soc]:
+def _wanted(model: Path, targets: Sequence[str], manifest: Manifest | None, socs: Mapping[str, Soc]) -> Sequence[str]:
+    """Return the SoCs that are asked for, by name: the user's, else the manifest's, else the one of the bundle."""
+    if targets:
+        return tuple(dict.fromkeys(targets))
+    if manifest is not None:
+        return tuple(section.soc for section in manifest.targets)
+    from dlpubuild.package.contents import is_package  # noqa: PLC0415 - as in `lint`
+    from dlpubuild.package.sealed import open_sealed  # noqa: PLC0415
+
+    if not is_package(model):
+        return ()
+    try:
+        soc = open_sealed(model).soc
+    except DlpuError:
+        return ()  # a folder with a model in it will do
+    return (soc,) if soc is not None and soc in socs else ()
+
+
+def _chosen(model: TfliteModel, socs: Mapping[str, Soc], wanted: Sequence[str]) -> list[Soc]:
     from dlpubuild.manifest.wording import did_you_mean, nearest_value  # noqa: PLC0415 - as in `lint`
     from dlpubuild.targets.lint.gate_rules import takes_quantization  # noqa: PLC0415
 
@@ -153,11 +171,8 @@ def _chosen(model: TfliteModel, socs: Mapping[str, Soc], wanted: Sequence[str], 
         if name not in socs:
             guess = did_you_mean(nearest_value(name, socs)) or f"; known: {', '.join(socs)}"
             raise UsageError(ErrorCode.UNKNOWN_VALUE, f'--target: unknown SoC "{name}"{guess}')
-    names = list(dict.fromkeys(wanted))
-    if not names and manifest is not None:
-        names = [section.soc for section in manifest.targets if section.soc in socs]
-    if names:
-        return [socs[name] for name in names]
+    if wanted:
+        return [socs[name] for name in wanted]
     return [soc for soc in socs.values() if takes_quantization(model, soc)] or list(socs.values())
 
 

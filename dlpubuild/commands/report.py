@@ -47,7 +47,7 @@ def report(
         typer.Option("--html", metavar="FILE", help="Write one self-contained page to this file, or to -."),
     ] = None,
 ) -> None:
-    """Show what a build made: size, operators, findings, accuracy, steps, and what it was made of.
+    """Show what a build made, or what changed between two.
 
     A build leaves its report beside the packages, as a page, as JSON and as Markdown. This shows it as text, or makes
     it again from the JSON, that of another version of a project or of somebody else's, too. Of a bundle it tells what

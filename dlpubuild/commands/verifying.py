@@ -25,10 +25,10 @@ from dlpubuild.commands.wiring import (
 )
 from dlpubuild.engine.events import Notice
 from dlpubuild.errors import BuildFailedError, ErrorCode, Location, UsageError
-from dlpubuild.package.accuracy import hold_against_accuracy, measured
+from dlpubuild.package.accuracy import hold_against_accuracy, read_measured_accuracy
 from dlpubuild.package.sealed import open_sealed
 from dlpubuild.plan.measuring import for_another_model, measures, only_measuring
-from dlpubuild.plan.model import Plan
+from dlpubuild.plan.model import OutputOf, Plan
 from dlpubuild.plan.planner import plan_build
 from dlpubuild.plan.remembered import remembering
 from dlpubuild.plan.toolchains import toolchains_named
@@ -186,15 +186,13 @@ class _Work:
             with store.running_build(), opened_engine(self.host, store, self.execution, pins, parts) as engine:
                 with interrupts.deferred():
                     step, outcomes, is_built_here = self._measure(engine, planned, member)
-                verification = measured(
+                verification = read_measured_accuracy(
                     self.project,
-                    made_digest(replace(planned.verified, step=step.key), outcomes) if planned.verified else None,
+                    made_digest(OutputOf(step=step.key, path=_verified(planned).path), outcomes),
                     store,
                     is_compiled=self.is_compiled,
                     is_binary=self.is_binary,
                 )
-        if verification is None:
-            raise AssertionError("only targets that measure are planned")
         error = None
         try:
             hold_against_accuracy(self.project, planned.target, verification, file=self._told(member))
@@ -224,9 +222,7 @@ class _Work:
         self, engine: Engine, planned: PlannedTarget, member: str | None
     ) -> tuple[Step, Mapping[str, StepOutcome], bool]:
         """Run what measuring needs, then measure; return the step that did, all outcomes, and whose model it was."""
-        if planned.verified is None:
-            raise AssertionError("only targets that measure are planned")
-        step = self.plan.step(planned.verified.step)
+        step = self.plan.step(_verified(planned).step)
         before = tuple(each for each in self.plan.steps if each.key != step.key)
         outcomes = _good(engine.run(Plan(steps=before, targets=())))
         content = None if member is None else self.sealed.models[member]
@@ -237,6 +233,12 @@ class _Work:
         told = {each.name for each in before}
         last = replace(engine, observe=lambda event: None if _name_of(event) in told else engine.observe(event))
         return step, _good(last.run(Plan(steps=(*before, step), targets=()))), is_built_here
+
+
+def _verified(planned: PlannedTarget) -> OutputOf:
+    if planned.verified is None:
+        raise AssertionError("only targets that measure are planned")
+    return planned.verified
 
 
 def _name_of(event: Event) -> str:

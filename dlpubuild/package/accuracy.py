@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from dlpubuild.cas.digest import Digest
     from dlpubuild.cas.store import Store
+    from dlpubuild.plan.model import PlannedTarget
     from dlpubuild.project.model import Project
     from dlpubuild.targets.model import Target
 
@@ -25,10 +26,23 @@ _NO_STEP = "accuracy is not measured: the template has no step that does"
 _FLOAT_ONLY = f"{_BEFORE_COMPILING}, in float; what its own quantization costs is not in the figures"
 
 
-def measured(
-    project: Project, verified: Digest | None, store: Store, *, is_compiled: bool, is_binary: bool
-) -> Verification | None:
+def measured(project: Project, planned: PlannedTarget, verified: Digest | None, store: Store) -> Verification | None:
     """Return what was measured of a target, with the outcome of each gate; None where nothing was.
+
+    Raises:
+        StepFailedError: `STEP_OUTPUT`: it is not what such a step is to write.
+        BlobMissingError: it is not in the store, or was damaged there.
+    """
+    if verified is None:
+        return None
+    is_compiled, is_binary = planned.compiled is not None, planned.binary is not None
+    return read_measured_accuracy(project, verified, store, is_compiled=is_compiled, is_binary=is_binary)
+
+
+def read_measured_accuracy(
+    project: Project, verified: Digest, store: Store, *, is_compiled: bool, is_binary: bool
+) -> Verification:
+    """Return what was measured of a model, with the outcome of each gate.
 
     Args:
         project: whose limits hold.
@@ -41,8 +55,6 @@ def measured(
         StepFailedError: `STEP_OUTPUT`: it is not what such a step is to write.
         BlobMissingError: it is not in the store, or was damaged there.
     """
-    if verified is None:
-        return None
     document = read_verification(store.read(verified))
     limits = accuracy_limits(project)
     note = ""

@@ -50,12 +50,6 @@ def _linted(project: Project, planned: PlannedTarget, built: BuiltModel, store: 
 
 def _measured(project: Project, planned: PlannedTarget, built: BuiltModel, store: Store) -> Verification | None:
     try:
-        return measured(
-            project,
-            built.verified,
-            store,
-            is_compiled=planned.compiled is not None,
-            is_binary=planned.binary is not None,
-        )
+        return measured(project, planned, built.verified, store)
     except DlpuError:
         return None

@@ -125,13 +125,7 @@ def package_target(
     target = planned.target
     report = None if built.record is None else read_report(built.record, store)
     check = None if built.checked is None else read_measured(built.checked, store)
-    verification = measured(
-        project,
-        built.verified,
-        store,
-        is_compiled=planned.compiled is not None,
-        is_binary=planned.binary is not None,
-    )
+    verification = measured(project, planned, built.verified, store)
     request = replace(
         _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
     )

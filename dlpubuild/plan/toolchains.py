@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import ErrorCode, Location, TemplateError, ToolchainError
-from dlpubuild.plan.planner import render_checked, template_context
+from dlpubuild.plan.context import template_context
+from dlpubuild.plan.planner import render_checked
 from dlpubuild.project.faults import Faults
 from dlpubuild.targets.load import STEPS_TEMPLATE
 from dlpubuild.toolchains.acap_sdk import sdk_toolchain

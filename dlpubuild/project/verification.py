@@ -11,32 +11,28 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dlpubuild.errors import ErrorCode
-from dlpubuild.manifest.wording import counted, in_a_row
-from dlpubuild.project.arrays import npy_header, npz_headers, npz_numbers
+from dlpubuild.manifest.wording import counted
 from dlpubuild.project.image_files import find_images
 from dlpubuild.project.labels_table import KEY, MOST_BYTES, NAME, TableOfLabels, read_table
-from dlpubuild.project.model import SampleSource, SourceFile, VerificationSource
+from dlpubuild.project.model import VerificationSource
 from dlpubuild.project.paths import path_kind
-from dlpubuild.project.sample_files import SampleRequest, arrays_fed, image_samples, noting_refusals
-from dlpubuild.project.validation_classes import NoClassError, classes_of, named_output, only_output
+from dlpubuild.project.sample_files import SampleRequest, image_samples, noting_refusals
+from dlpubuild.project.validation_arrays import CLASSES, ValidationArrays
+from dlpubuild.project.validation_classes import NoClassError, classes_of, only_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from dlpubuild.manifest.model import Metric, ModelInput, VerifySection
-    from dlpubuild.project.arrays import ArrayHeader
     from dlpubuild.project.faults import Faults, Memo
     from dlpubuild.project.image_files import FoundImages
-    from dlpubuild.project.model import KnownTensor
+    from dlpubuild.project.model import KnownTensor, SampleSource
     from dlpubuild.project.paths import ProjectPaths
-    from dlpubuild.project.validation_classes import Classes
 
-_CLASSES = "y"
-_SAMPLES = "x"
 _NAMED = 10
 _HOW_TO_LABEL = (
-    f"give the classes: a folder for each, {NAME} beside the images ({_CLASSES} in an .npz file); or set metric = "
+    f"give the classes: a folder for each, {NAME} beside the images ({CLASSES} in an .npz file); or set metric = "
     '"agreement", "sqnr" or "mae", which compare the model with the float one and need none'
 )
 # Classes by output, of each sample by its name or row.
@@ -81,7 +77,7 @@ def resolve_verification(faults: Faults, request: VerificationRequest) -> Verifi
     def resolve() -> VerificationSource | None:
         path = request.paths.find(request.section.data)
         if path.suffix.lower() in (".npy", ".npz") and path_kind(path) == "file":
-            return _Arrays(faults=faults, request=request, samples=samples, path=path).resolve()
+            return _arrays(faults, request, samples, path)
         return _images(faults, request, samples)
 
     before = len(faults.found)
@@ -219,87 +215,10 @@ def _folder_labels(faults: Faults, request: VerificationRequest, found: FoundIma
     return {classes.output: {name: indices[name.partition("/")[0]] for name in found.images}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Arrays:
-    """An `.npz` or `.npy` file of samples, and of classes."""
-
-    faults: Faults
-    request: VerificationRequest
-    samples: SampleRequest
-    path: Path
-
-    def resolve(self) -> VerificationSource | None:
-        is_npz = self.path.suffix.lower() == ".npz"
-        data = self.samples.data
-        try:
-            headers = npz_headers(self.path) if is_npz else (npy_header(self.path),)
-            classes = {header.name: header for header in headers if is_npz and self._is_of_classes(header.name)}
-            fed, array = self._fed([header for header in headers if header.name not in classes], is_npz=is_npz)
-            fed = arrays_fed(fed, self.request.inputs, is_npz=is_npz)
-        except ValueError as error:
-            self.faults.add(self.samples.unreadable, KEY, f'"{data}" cannot be used: {error}')
-            return None
-        rows = fed[0].rows
-        if rows == 0:
-            self.faults.add(ErrorCode.VALIDATION_EMPTY, KEY, f'"{data}" holds no sample')
-            return None
-        labels: dict[str, Sequence[int]] = {}
-        for name in classes:
-            self._read(name, rows, labels)
-        (digest,) = self.samples.memo.digest_files([self.path])
-        staged = f"samples{self.path.suffix.lower()}"
-        indices = self.samples.picked_rows(rows)
-        source = SampleSource(
-            kind="npz" if is_npz else "npy",
-            files=(SourceFile(staged=staged, path=self.path, name=data, digest=digest),),
-            indices=indices,
-            available=rows,
-        )
-        picked = {output: [each[row] for row in indices] for output, each in labels.items()}
-        return _source(self.faults, self.request, source, picked, array=array)
-
-    def _is_of_classes(self, name: str) -> bool:
-        inputs = {each.name for each in self.request.inputs}
-        return name not in inputs and (name == _CLASSES or name.startswith(f"{_CLASSES}_"))
-
-    def _fed(self, headers: list[ArrayHeader], *, is_npz: bool) -> tuple[Sequence[ArrayHeader], str]:
-        """Return the arrays that can be fed, and how that of the only input is called where its name is not said."""
-        inputs = self.request.inputs
-        if not is_npz or len(inputs) > 1:
-            return headers, ""
-        names = [header.name for header in headers]
-        wanted = next((each.name for each in inputs if each.name in names), _SAMPLES)
-        if wanted not in names and len(names) == 1:
-            wanted = names[0]
-        if wanted not in names:
-            raise ValueError(f'it has no array "{_SAMPLES}" with the samples; it has {in_a_row(names) or "none"}')
-        return [header for header in headers if header.name == wanted], wanted
-
-    def _read(self, name: str, rows: int, labels: dict[str, Sequence[int]]) -> None:
-        """Add the classes in the array `name`, or note what is wrong with them."""
-        try:
-            classes = self._classes(name)
-            numbers = npz_numbers(self.path, name)
-        except ValueError as error:
-            self._fault(f"{error}")
-            return
-        if len(numbers) != rows:
-            self._fault(f'array "{name}" has {counted(len(numbers), "value")}, but there are {rows} samples')
-            return
-        found: list[int] = []
-        for row, number in enumerate(numbers):
-            try:
-                found.append(classes.of_number(number))
-            except NoClassError as error:
-                self._fault(f'array "{name}", row {row}: {error}')
-                return
-        labels[classes.output] = found
-
-    def _classes(self, name: str) -> Classes:
-        outputs, labels = self.request.outputs, self.request.labels
-        if name == _CLASSES:
-            return classes_of(only_output(outputs, labels), labels)
-        return classes_of(named_output(name.removeprefix(f"{_CLASSES}_"), outputs), labels)
-
-    def _fault(self, message: str) -> None:
-        self.faults.add(ErrorCode.VALIDATION_LABEL, KEY, f'"{self.samples.data}": {message}')
+def _arrays(
+    faults: Faults, request: VerificationRequest, samples: SampleRequest, path: Path
+) -> VerificationSource | None:
+    found = ValidationArrays(
+        faults=faults, samples=samples, path=path, outputs=request.outputs, labels=request.labels
+    ).resolve()
+    return None if found is None else _source(faults, request, found.samples, found.classes, array=found.array)

@@ -92,6 +92,8 @@ def accuracy_change_text(row: Json) -> str:
     change, metric = row["change"], row["metric"]
     if not figures.is_number(change):
         return figures.NOTHING
+    if change == 0:
+        return "0"
     if metric == "sqnr":
         return f"{change:+.1f} dB"
     return f"{change:+.3g}" if metric == "mae" else f"{100 * change:+.1f} points"
@@ -234,7 +236,7 @@ def _judged(change: str, paint: Paint) -> str:
 
 
 def _origins(title: str, rows: Sequence[Json], paint: Paint) -> str:
-    lines = [("  " + shown(name), old, new) for name, old, new in map(origin_words, rows)]
+    lines = [("  " + shown(name), shown(old), shown(new)) for name, old, new in map(origin_words, rows)]
     return f"{paint.strong(title)} that differ\n{columns(lines)}" if lines else ""
 
 

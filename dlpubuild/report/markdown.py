@@ -130,6 +130,8 @@ def _accuracy(target: Json) -> str:
     if not found:
         return text(target.get("verify_note") or figures.NOTHING, 160)
     lines = [_headline(each, alone=len(found) == 1) for each in found[:_HEADLINES]]
+    if target["verify"].get("of_uncompiled"):
+        lines.append("of the model before compilation")
     if len(found) > _HEADLINES:
         lines.append(f"and {len(found) - _HEADLINES} more outputs")
     return "<br>".join(lines)

@@ -75,6 +75,8 @@ def _rows(document: Json, target: Json, paint: Paint, *, brief: bool) -> list[tu
         (shown(target.get("soc", "")), painted, size, dlpu, cpu, *accuracy[0], _lint(target, paint))
     ]
     rows += [("", "", "", "", "", *each, "") for each in accuracy[1:]]
+    if found and target["verify"].get("of_uncompiled"):
+        rows.append(("", "", "", "", "", paint.dim("before compilation"), "", ""))
     return rows
 
 

@@ -70,9 +70,11 @@ class Comparison:
 def run_both(feed, floats, built, positions):
     """Yield positions of some samples, the outputs of the float model (None without one) and of the built one.
 
-    The next samples are read, and the last ones measured by the caller, while these run.
+    The next samples are read, and the last ones measured by the caller, while these run. Where both are the same model,
+    it runs once.
     """
-    subjects = [each for each in (floats, built) if each is not None]
+    is_one = floats is not None and floats.content == built.content
+    subjects = [built] if is_one or floats is None else [floats, built]
     running = [verify_run.Running(each, feed.inputs, delegates=True) for each in subjects]
     # One thread per model: an interpreter runs one sample at a time.
     pools = [ThreadPoolExecutor(max_workers=1) for _ in running]
@@ -82,17 +84,17 @@ def run_both(feed, floats, built, positions):
             values = feed.values(some)
             started = [pool.submit(each.outputs, values) for pool, each in zip(pools, running)]
             if waiting is not None:
-                yield _finished(*waiting)
+                yield _finished(*waiting, is_one=is_one)
             waiting = (some, started)
-        yield _finished(*waiting)
+        yield _finished(*waiting, is_one=is_one)
     finally:
         for pool in pools:
             pool.shutdown()
 
 
-def _finished(some, started):
+def _finished(some, started, is_one):
     results = [each.result() for each in started]
-    return some, results[0] if len(results) > 1 else None, results[-1]
+    return some, results[0] if is_one or len(results) > 1 else None, results[-1]
 
 
 def _paired(floats, built):

@@ -49,22 +49,22 @@ class Feed:
         Raises:
             StepError: `validation-unreadable` where some cannot be used.
         """
-        read = [self._sample(position) for position in positions]
-        if any(reason for _, reason in read):
+        try:
+            arrays = self._source.rows(positions)
+        except ValueError as error:
             # Whoever repairs one wants to know of all.
-            faults = [[position, self._sample(position)[1]] for position in range(self.count)]
-            faults = [each for each in faults if each[1]]
-            raise _of_validation(samples.sample_faults(faults, self.count, self.data))
-        rows = [row for row, _ in read]
-        arrays = [np.stack([row[number] for row in rows]) for number in range(len(self.inputs))]
+            faults = [[position, self._fault(position)] for position in range(self.count)]
+            faults = [each for each in faults if each[1]] or [[positions[0], str(error)]]
+            raise _of_validation(samples.sample_faults(faults, self.count, self.data)) from error
         return [self._unscaled(each, array) for each, array in zip(self.inputs, arrays)]
 
-    def _sample(self, position):
-        """Return the values of a sample, and what is wrong with it."""
+    def _fault(self, position):
+        """Return what is wrong with a sample, nothing where it can be used."""
         try:
-            return self._source.sample(position), ""
+            self._source.sample(position)
         except ValueError as error:
-            return None, str(error) or "it cannot be read"
+            return str(error) or "it cannot be read"
+        return ""
 
     def _unscaled(self, described, array):
         """Pixels for a quantized input of which no preprocessing is known are what it stores, not real numbers."""

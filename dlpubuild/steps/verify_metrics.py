@@ -104,29 +104,43 @@ def mean(sums, counts):
     return np.asarray(sums, dtype=np.float64) / np.asarray(counts, dtype=np.float64)
 
 
-def bootstrapped(function, numerators, denominators):
-    """Return `function` of two sums over all samples, with its interval; None where there are no samples.
+def bootstrapped(figures):
+    """Return each figure with its interval, all of them from the same draws; None where there are no samples.
 
     Args:
-        function: of (sums of `numerators`, sums of `denominators`), arrays of the same length.
-        numerators, denominators: one value per sample. Of one sample there is a value, and no interval.
+        figures: by name a function of two sums over all samples (arrays of the same length), and these two as one value
+            per sample. Of one sample there is a value, and no interval.
     """
-    count = len(numerators)
+    columns = [column for _, *both in figures.values() for column in both]
+    count = len(columns[0])
     if not count:
-        return None
-    value = rounded(function(numerators.sum(), denominators.sum()))
+        return dict.fromkeys(figures)
+    values = [rounded(function(above.sum(), below.sum())) for function, above, below in figures.values()]
     if count == 1:
-        return {"value": value, "low": None, "high": None}
+        return {name: {"value": value, "low": None, "high": None} for name, value in zip(figures, values)}
+    sums = _drawn_sums(columns)
+    result = {}
+    for number, (name, (function, _, _)) in enumerate(figures.items()):
+        low, high = np.percentile(function(sums[2 * number], sums[2 * number + 1]), _PERCENTILES)
+        result[name] = {"value": values[number], "low": rounded(low), "high": rounded(high)}
+    return result
+
+
+def _drawn_sums(columns):
+    """Return for each column its sum over the samples of each draw."""
+    count = len(columns[0])
     random = np.random.RandomState(_SEED)
-    figures = []
+    # Small integers are drawn several times as fast as large ones.
+    dtype = np.uint16 if count <= 1 << 16 else np.uint32
+    sums = [[] for _ in columns]
     left = DRAWS
     while left:
         draws = min(left, max(1, _DRAWN_AT_ONCE // count))
-        drawn = random.randint(0, count, (draws, count))
-        figures.append(function(numerators[drawn].sum(axis=1), denominators[drawn].sum(axis=1)))
+        drawn = random.randint(0, count, (draws, count), dtype=dtype).astype(np.intp)
+        for column, known in zip(columns, sums):
+            known.append(column.take(drawn).sum(axis=1))
         left -= draws
-    low, high = np.percentile(np.concatenate(figures), _PERCENTILES)
-    return {"value": value, "low": rounded(low), "high": rounded(high)}
+    return [np.concatenate(known) for known in sums]
 
 
 class Histogram:

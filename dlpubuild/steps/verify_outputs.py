@@ -188,10 +188,7 @@ class Output:
             return {}
         signal, noise, error = (np.concatenate(self._sums[name]) for name in ("signal", "noise", "error"))
         counts = np.full(len(signal), float(self._elements))
-        return {
-            "sqnr_db": metrics.bootstrapped(metrics.sqnr_db, signal, noise),
-            "mae": metrics.bootstrapped(metrics.mean, error, counts),
-        }
+        return metrics.bootstrapped({"sqnr_db": (metrics.sqnr_db, signal, noise), "mae": (metrics.mean, error, counts)})
 
     def _predictions(self, notes):
         """Return per model what it says of each sample; None where the output turns out to say nothing."""

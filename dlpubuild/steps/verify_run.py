@@ -105,7 +105,7 @@ def quantized(array, tensor):
         return array.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     # In single precision, as applications do it: halves are not rare, where pixels are scaled.
-    scaled = array.astype(np.float32) / np.float32(tensor["scale"])
+    scaled = array.astype(np.float32, copy=False) / np.float32(tensor["scale"])
     scaled += np.float32(tensor["zero_point"])
     np.rint(scaled, out=scaled)
     return np.clip(scaled, limits.min, limits.max, out=scaled).astype(dtype)

@@ -14,7 +14,8 @@ field; strings and vectors begin with a 32-bit count; references are unsigned di
 from __future__ import annotations
 
 from struct import Struct, unpack_from
-from typing import TYPE_CHECKING
+from struct import error as StructError  # noqa: N812 - it is a class
+from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import DlpuError, ErrorCode
 
@@ -36,6 +37,8 @@ MAX_TABLES = 250_000
 MAX_COPIED_BYTES = 64 << 20
 # A number of a vector becomes a Python object; 16 keeps the allowance an honest measure of memory.
 _NUMBER_COST = 16
+# No table that is read has more fields; a vtable may claim 32,765 of them.
+_MAX_FIELDS = 32
 # Small files may share a little between tables; big ones are held to their own size.
 _FREE_TABLES = 256
 _FREE_BYTES = 1 << 16
@@ -62,7 +65,7 @@ class FlatBuffer:
         size: length of the file in bytes.
     """
 
-    __slots__ = ("_bytes_left", "_data", "_tables_left", "size")
+    __slots__ = ("_bytes_left", "_data", "_tables_left", "_vtables", "size")
 
     def __init__(self, data: bytes | memoryview) -> None:
         self._data = data
@@ -70,6 +73,8 @@ class FlatBuffer:
         # Without sharing, each table takes 4 bytes of its own and 4 of a reference to it.
         self._tables_left = min(MAX_TABLES, self.size // 8 + _FREE_TABLES)
         self._bytes_left = min(MAX_COPIED_BYTES, _NUMBER_COST * self.size + _FREE_BYTES)
+        # What a vtable says, by its place: tables of one kind share a few.
+        self._vtables: dict[int, tuple[int, ...]] = {}
 
     def root(self) -> Table:
         """Return the root table.
@@ -81,8 +86,14 @@ class FlatBuffer:
 
     def integer(self, codec: Struct, offset: int) -> int:
         """Return the integer that `codec` finds at `offset`."""
-        self.check(offset, codec.size)
-        value: int = codec.unpack_from(self._data, offset)[0]
+        # A negative offset would count from the end.
+        if offset < 0:
+            self.check(offset, codec.size)
+        try:
+            value: int = codec.unpack_from(self._data, offset)[0]
+        except StructError:
+            self.check(offset, codec.size)
+            raise
         return value
 
     def real(self, offset: int) -> float:
@@ -112,7 +123,7 @@ class FlatBuffer:
             raise _damaged(f"the vector at byte {offset} claims {count} elements, there is room for {left}")
         return start, count
 
-    def numbers(self, code: str, start: int, count: int) -> tuple[int | float, ...]:
+    def numbers(self, code: str, start: int, count: int) -> tuple[Any, ...]:
         """Return `count` numbers of the struct code `code`, the vector having been measured."""
         self._charge_bytes(count * _NUMBER_COST)
         return unpack_from(f"<{count}{code}", self._data, start)
@@ -127,12 +138,20 @@ class FlatBuffer:
         """Return the table at `position`, its vtable measured."""
         self._charge_tables(1)
         vtable = position - self.integer(INT32, position)
+        fields = self._vtables.get(vtable)
+        if fields is None:
+            fields = self._vtables[vtable] = self._read_vtable(vtable)
+        return Table(self, position, fields)
+
+    def _read_vtable(self, vtable: int) -> tuple[int, ...]:
+        """Return where each field lies, counted from the table; 0 is an absent one."""
         vtable_bytes = self.integer(UINT16, vtable)
         # Two bytes each for its own size and the table's size come before the first field.
         if vtable_bytes < 2 * UINT16.size:
             raise _damaged(f"the vtable at byte {vtable} says it has {vtable_bytes} bytes")
         self.check(vtable, vtable_bytes)
-        return Table(self, position, vtable, vtable_bytes)
+        count = min(vtable_bytes // UINT16.size - 2, _MAX_FIELDS)
+        return unpack_from(f"<{count}H", self._data, vtable + 2 * UINT16.size)
 
     def tables_at(self, offset: int) -> list[Table]:
         """Return the tables that the vector at `offset` refers to."""
@@ -156,20 +175,16 @@ class FlatBuffer:
 class Table:
     """One table; a field is named by its number in the schema, and an absent field gives the default."""
 
-    __slots__ = ("_buffer", "_position", "_vtable", "_vtable_bytes")
+    __slots__ = ("_buffer", "_fields", "_position")
 
-    def __init__(self, buffer: FlatBuffer, position: int, vtable: int, vtable_bytes: int) -> None:
+    def __init__(self, buffer: FlatBuffer, position: int, fields: tuple[int, ...]) -> None:
         self._buffer = buffer
         self._position = position
-        self._vtable = vtable
-        self._vtable_bytes = vtable_bytes
+        self._fields = fields
 
     def _field(self, number: int) -> int:
         """Return the byte at which field `number` lies, 0 where it is absent."""
-        slot = UINT16.size * (2 + number)
-        if slot + UINT16.size > self._vtable_bytes:
-            return 0
-        offset = self._buffer.integer(UINT16, self._vtable + slot)
+        offset = self._fields[number] if number < len(self._fields) else 0
         return self._position + offset if offset else 0
 
     def integer(self, number: int, codec: Struct, default: int = 0) -> int:
@@ -198,13 +213,13 @@ class Table:
 
     def integers(self, number: int, codec: Struct) -> tuple[int, ...]:
         """Return a vector of integers; empty where it is absent."""
-        return tuple(int(value) for value in self._numbers(number, codec))
+        return self._numbers(number, codec)
 
     def reals(self, number: int) -> tuple[float, ...]:
         """Return a vector of 32-bit floats; empty where it is absent."""
-        return tuple(float(value) for value in self._numbers(number, FLOAT32))
+        return self._numbers(number, FLOAT32)
 
-    def _numbers(self, number: int, codec: Struct) -> tuple[int | float, ...]:
+    def _numbers(self, number: int, codec: Struct) -> tuple[Any, ...]:
         offset = self._field(number)
         if not offset:
             return ()

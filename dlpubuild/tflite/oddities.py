@@ -125,13 +125,14 @@ def _bytes_needed(tensor: Tensor) -> int | None:
 
 def _scale_oddities(tensor: Tensor, quantization: TensorQuantization) -> Iterator[OddityKind]:
     scales, points, axis = quantization.scales, quantization.zero_points, quantization.axis
-    if not all(isfinite(scale) and scale > 0 for scale in scales):
+    # The sum is no finite number where one of them is none, and without such the least is what it says.
+    if not isfinite(sum(scales)) or min(scales) <= 0:
         yield "bad-scale"
     channels = tensor.shape[axis] if 0 <= axis < len(tensor.shape) else -1
     if (len(scales) > 1 and len(scales) != channels) or len(points) not in (1, len(scales)):
         yield "scale-count"
-    low, high = _RANGES.get(tensor.dtype, (min(points, default=0), max(points, default=0)))
-    if any(not low <= point <= high for point in points):
+    low, high = _RANGES.get(tensor.dtype, (None, None))
+    if low is not None and high is not None and points and not low <= min(points) <= max(points) <= high:
         yield "zero-point"
 
 

@@ -405,6 +405,7 @@ def _verify(number: int, *, of_uncompiled: bool) -> dict[str, Any]:
                 "is_built": False,
                 "outputs": [],
                 "failure": f"the converter refused it: {SCRIPT}",
+                "matched": None,
             },
         ],
         "notes": [f"1 image was left out: {SCRIPT}"],
@@ -471,6 +472,7 @@ def _alternative(scheme: str, samples: int, *, is_built: bool, sqnr: float, top1
         "is_built": is_built,
         "outputs": outputs,
         "failure": "",
+        "matched": top1 - 0.02,
     }
 
 

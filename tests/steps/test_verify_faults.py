@@ -30,7 +30,7 @@ def refused(run: StepRun) -> tuple[str, str]:
     ("labels", "message"),
     [
         ({"scores": [8] * COUNT}, 'sample 0 has the label 8 for output "scores", which has the classes 0 to 7'),
-        ({"scores": [0] * 39 + [-1]}, 'sample 39 has the label -1 for output "scores"'),
+        ({"scores": [0] * 39 + [9]}, 'sample 39 has the label 9 for output "scores"'),
         ({"yes": [2] * COUNT}, 'sample 0 has the label 2 for output "yes", which has the classes 0 to 1'),
         ({"map": [0] * COUNT}, 'there are labels for output "map", which has no classes'),
         ({"score": [0] * COUNT}, 'there are labels for output "score"'),

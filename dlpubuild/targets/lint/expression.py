@@ -59,10 +59,15 @@ def condition(text: str, kind: FactKind) -> Expression:
     Raises:
         FaultyExpressionError: it is no expression, or names a fact that `kind` does not have.
     """
-    environment = _environment()
-    tree = _parsed(f"{{{{ ({text}) }}}}", text)
-    names = _names(tree, text, kind)
-    compiled = _compiled(lambda: environment.compile_expression(text, undefined_to_none=False), text)
+    from jinja2 import nodes  # noqa: PLC0415 - as in `_environment`
+    from jinja2.environment import TemplateExpression  # noqa: PLC0415
+
+    tree = _compiled(lambda: _parsed_expression(text), text)
+    # As `Environment.compile_expression` does, which would parse it once more.
+    whole = nodes.Template([nodes.Assign(nodes.Name("result", "store"), tree, lineno=1)], lineno=1)
+    names = _names(whole, text, kind)
+    template = _compiled(lambda: _environment().from_string(whole), text)
+    compiled = TemplateExpression(template, undefined_to_none=False)
     return Expression(names, lambda facts: bool(compiled(facts)))
 
 
@@ -74,7 +79,7 @@ def phrase(text: str, kind: FactKind) -> Expression:
         FaultyExpressionError: as `condition`.
     """
     environment = _environment()
-    names = _names(_parsed(text, text), text, kind)
+    names = _names(_compiled(lambda: environment.parse(text), text), text, kind)
     template = _compiled(lambda: environment.from_string(text), text)
     return Expression(names, lambda facts: shortened(template.render(facts)))
 
@@ -96,8 +101,16 @@ def _environment() -> SandboxedEnvironment:
     return environment
 
 
-def _parsed(source: str, text: str) -> nodes.Template:
-    tree: nodes.Template = _compiled(lambda: _environment().parse(source), text)
+def _parsed_expression(text: str) -> nodes.Expr:
+    import jinja2  # noqa: PLC0415 - as in `_environment`
+    from jinja2.parser import Parser  # noqa: PLC0415
+
+    environment = _environment()
+    parser = Parser(environment, text, state="variable")
+    tree = parser.parse_expression()
+    if not parser.stream.eos:
+        raise jinja2.TemplateSyntaxError(f"{parser.stream.current.value!r} is one too many", 1)
+    tree.set_environment(environment)
     return tree
 
 
@@ -113,7 +126,7 @@ def _compiled(action: Callable[[], Any], text: str) -> Any:
         raise FaultyExpressionError(f"{text!r}: {str(error) or type(error).__name__}") from error
 
 
-def _names(tree: nodes.Template, text: str, kind: FactKind) -> tuple[str, ...]:
+def _names(tree: nodes.Node, text: str, kind: FactKind) -> tuple[str, ...]:
     """Return the facts that an expression names, all of which there are."""
     from jinja2 import nodes  # noqa: PLC0415 - as in `_environment`
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Final
 from dlpubuild.errors import ErrorCode, Location, TemplateError
 from dlpubuild.targets.gate import operator_subject, tensor_subject
 from dlpubuild.targets.lint.expression import FaultyExpressionError, NotTellableError, condition, phrase, shortened
-from dlpubuild.targets.lint.facts import MAX_NAME, OperatorFacts, SingleTensorFacts, WholeModelFacts
+from dlpubuild.targets.lint.facts import WholeModelFacts
 from dlpubuild.targets.lint.model import LintFinding
+from dlpubuild.targets.lint.operator_facts import OperatorFacts
 from dlpubuild.targets.lint.table import UNLISTED_RULE
+from dlpubuild.targets.lint.tensor_facts import MAX_NAME, SingleTensorFacts
 from dlpubuild.tflite.weights import is_float, operands, used_tensors
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tests.unit.commands.conftest import Tool
 
 COMMANDS = [
-    *("init", "check", "config", "plan", "render", "build", "inspect", "lock", "schema", "doctor", "clean"),
+    *("init", "check", "config", "plan", "render", "build", "verify", "report", "inspect", "lint", "lock", "schema"),
+    *("doctor", "clean"),
     *("toolchain list", "toolchain prepare", "toolchain remove"),
     *("cache info", "cache gc", "cache verify", "cache clear"),
 ]

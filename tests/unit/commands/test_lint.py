@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dlpubuild.errors import ExitCode
+from dlpubuild.package.bundle import write_bundle
 from tests.factories.tflite_factory import (
     custom_model,
     encode,
@@ -17,6 +18,7 @@ from tests.factories.tflite_factory import (
     integer_model,
     with_dynamic_batch,
 )
+from tests.unit.package.specs import make_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -223,6 +225,14 @@ def test_a_bundle_is_linted_as_it_was_before_it_was_compiled(empty: Tool, folder
     told = json.loads(empty.run("lint", "b.tar.gz", "-t", "artpec7", "--json").out)
     assert told["file"] == "b.tar.gz"
     assert told["placement"]["dlpu"] == {"CONV_2D": 1, "FULLY_CONNECTED": 1, "QUANTIZE": 2}
+
+
+def test_a_bundle_is_linted_for_the_soc_that_it_was_built_for(empty: Tool, tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(PER_TENSOR)
+    bundle = write_bundle(make_spec(tmp_path / "blob"), tmp_path / "dist")
+    for path in (bundle.archive, bundle.folder):
+        told = json.loads(empty.run("lint", path, "--json").out)
+        assert told["target"] == "artpec8"
 
 
 def test_an_unknown_soc_is_a_fault_of_the_command_line(empty: Tool, folder: Path) -> None:

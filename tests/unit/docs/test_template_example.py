@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dlpubuild.plan.planner import plan_build, template_context
+from dlpubuild.plan.context import template_context
+from dlpubuild.plan.planner import plan_build
 from dlpubuild.resources import steps_dir
 from tests.factories.model_factory import classifier, keras_archive
 from tests.factories.small_projects import pinned, resolve, write_project
@@ -66,7 +67,8 @@ def test_the_script_of_the_example_runs(project: Path, tmp_path: Path, size_byte
 
 
 def test_the_page_lists_what_a_template_may_refer_to(tmp_path: Path) -> None:
-    manifest = write_project(tmp_path, '[calibration]\ndata = "data"\n[target.artpec8]\n')
+    tables = '[calibration]\ndata = "data"\n[verify]\ndata = "data"\nmetric = "none"\n[target.artpec8]\n'
+    manifest = write_project(tmp_path, tables)
     resolved = resolve(manifest)
     context = template_context(resolved, resolved.targets[0])
     rows = page(PAGE).text.partition("| name | type | what |\n")[2].partition("\n\n")[0].splitlines()[1:]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dlpubuild.errors import TemplateError
+from dlpubuild.plan.context import template_context
 from dlpubuild.plan.measuring import for_another_model, measures, only_measuring
 from dlpubuild.plan.model import FilesInput, MadeInput, OutputInput, OutputOf, Plan
-from dlpubuild.plan.planner import plan_build, render_checked, template_context
+from dlpubuild.plan.planner import plan_build, render_checked
 from tests.factories.model_factory import graph_def
 from tests.factories.small_projects import CALIBRATION, pinned, resolve, write_project
 from tests.factories.tflite_factory import encode, float_model, integer_model

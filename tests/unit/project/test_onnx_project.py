@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dlpubuild.errors import ErrorCode
-from dlpubuild.plan.planner import template_context
+from dlpubuild.plan.context import template_context
 from dlpubuild.project.layout import OnnxInput, layout_of
 from dlpubuild.project.resolve import notes_on
 from tests.factories.onnx_factory import graph, model, node, small_model, tensor

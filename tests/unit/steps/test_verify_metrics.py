@@ -94,8 +94,10 @@ def test_a_bootstrap_is_repeatable_and_within_what_samples_give(
     metrics: ModuleType, rows: list[tuple[float, float]]
 ) -> None:
     above, below = (np.array(each) for each in zip(*rows, strict=True))
-    found = metrics.bootstrapped(metrics.mean, above, below)
-    assert found == metrics.bootstrapped(metrics.mean, above, below)
+    figures = {"mean": (metrics.mean, above, below), "ones": (metrics.mean, below, below)}
+    found = metrics.bootstrapped(figures)["mean"]
+    assert found == metrics.bootstrapped(figures)["mean"] == metrics.bootstrapped({"x": figures["mean"]})["x"]
+    assert metrics.bootstrapped(figures)["ones"]["value"] == 1
     assert found["value"] == pytest.approx(above.sum() / below.sum(), rel=1e-5)
     if len(rows) == 1:
         assert (found["low"], found["high"]) == (None, None)
@@ -106,7 +108,7 @@ def test_a_bootstrap_is_repeatable_and_within_what_samples_give(
 
 def test_the_bootstraps_interval_is_near_that_of_theory(metrics: ModuleType) -> None:
     values = np.random.RandomState(1).normal(10, 2, 400)
-    found = metrics.bootstrapped(metrics.mean, values, np.ones(400))
+    found = metrics.bootstrapped({"mean": (metrics.mean, values, np.ones(400))})["mean"]
     half = 1.96 * values.std(ddof=1) / 20
     assert (found["low"], found["high"]) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.03)
 

@@ -289,6 +289,58 @@ def test_a_schema_is_a_schema_and_refuses_unknown_keys(name: str) -> None:
     assert any("unknown" in problem.message for problem in caught.value.problems)
 
 
+PLAIN = OWN.partition("\n[lint]\n")[0]
+LINT = """
+[lint]
+processor = "NPU"
+[lint.sources]
+ops = "https://example.com"
+[[lint.operator]]
+names = ["ADD"]
+source = "ops"
+evidence = "documented"
+[[lint.operator.limit]]
+rule = "a-limit"
+require = "true"
+found = "x"
+wanted = "y"
+change = "z"
+"""
+
+
+def test_the_rules_of_an_own_soc_are_read_with_it(tmp_path: Path) -> None:
+    own(tmp_path, PLAIN + LINT)
+    table = load(tmp_path)["own"].lint
+    assert table is not None
+    assert (table.soc, table.processor, table.parts) == ("own", "NPU", "any")
+    assert table.file == tmp_path / "own" / "target.toml"
+    assert table.operators[0].limits[0].source == "https://example.com"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('processor = "NPU"', "", "processor"),
+        ('processor = "NPU"', 'processor = "NPU"\nparts = "all"', "all"),
+        ('processor = "NPU"', 'processor = "NPU"\nmax-parts = 0', "0"),
+        ('processor = "NPU"', 'processor = "NPU"\ncolour = "red"', "colour"),
+        ('rule = "a-limit"', 'rule = "A Limit"', "A Limit"),
+        ('rule = "a-limit"', "", "rule"),
+        ('require = "true"', "require = true", "True"),
+        ('change = "z"', 'change = "z"\nseverity = "off"', "off"),
+        ('evidence = "documented"', 'evidence = "guessed"', "guessed"),
+        ('names = ["ADD"]', "names = []", "[]"),
+        ('names = ["ADD"]', 'names = ["ADD", "ADD"]', "ADD"),
+    ],
+)
+def test_a_faulty_table_of_rules_is_told(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in LINT
+    own(tmp_path, PLAIN + LINT.replace(old, new))
+    error = fault(tmp_path)
+    assert error.exit_code == ExitCode.USAGE
+    assert said in str(error)
+
+
 def test_the_data_of_the_tool_is_found() -> None:
     assert schema_path("dlpu").is_file()
     assert (steps_dir() / "stepio.py").is_file()

@@ -223,7 +223,10 @@ def test_multiplications(shape: tuple[int, ...], stored: int, scale: float, rule
     assert broken(with_multiplication(shape, stored=stored, scale=scale), SOC) == rules
 
 
-@pytest.mark.parametrize(("shape", "rules"), [((1, 16, 16, 48), NONE), ((), {"add-element-wise"})])
+@pytest.mark.parametrize(
+    ("shape", "rules"),
+    [((1, 16, 16, 48), NONE), ((16, 16, 48), NONE), ((), {"add-element-wise"}), ((48,), {"add-element-wise"})],
+)
 def test_additions_are_element_by_element(shape: tuple[int, ...], rules: set[str]) -> None:
     assert broken(with_addition(shape), SOC) == rules
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dlpubuild.targets.lint.expression import condition
-from dlpubuild.targets.lint.facts import OperatorFacts, SingleTensorFacts, TensorFacts, WholeModelFacts
+from dlpubuild.targets.lint.facts import WholeModelFacts
+from dlpubuild.targets.lint.operator_facts import OperatorFacts
+from dlpubuild.targets.lint.tensor_facts import SingleTensorFacts, TensorFacts
 from dlpubuild.tflite.option_defaults import complete_options, default_options, option_names
 from dlpubuild.tflite.read import read_model
 from dlpubuild.tflite.runtime import min_runtime
@@ -233,6 +235,8 @@ def test_defaults_are_known_for_every_operator(name: str) -> None:
         ("y.c == 4 and x.h == 8", True),
         ("op.stride_h is defined", True),
         ("bias is none", True),
+        ("bias", False),
+        ("op.stride_h", False),
         ("axes is none or 3 in axes", True),
         ("inputs | length == 2 and inputs | selectattr('is_constant') | list | length == 0", True),
         ("kernel_h in (1, 5)", False),

@@ -279,6 +279,10 @@ def test_names_out_of_the_file_are_shortened_and_cannot_steer_a_terminal() -> No
     [
         limit("y.c >"),
         limit("nothing_like_it == 1"),
+        limit("nothing_like_it"),
+        limit("op.no_such_option"),
+        limit("y.c == 1 y"),
+        limit(""),
         limit("y.colour == 1"),
         limit("op.no_such_option == 1"),
         limit("y.__class__ == 1"),
