@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild.cas.digest import CHUNK_BYTES, digest_bytes
 from dlpubuild.errors import DlpuError, ErrorCode, Location, OutOfDateError
 from dlpubuild.manifest.wording import counted
-from dlpubuild.package.contents import is_package, read_packaged_models
+from dlpubuild.package.contents import read_packaged_models
+from dlpubuild.package.kinds import is_package
 from dlpubuild.package.members import SUMS_NAME
 from dlpubuild.package.model_json import MODEL_JSON
 from dlpubuild.package.spec import MODEL_FOLDER
