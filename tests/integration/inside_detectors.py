@@ -4,16 +4,15 @@ Weights are set by hand: a red square is class 0, a green one class 1, on images
 window of 8x8 pixels at each of 7x7 places; how bright its two halves are moves the box, and both channels make scores.
 
 yolov5.keras   -> boxes [1, 49, 5 + 2]
-yolov8.keras   -> boxes [1, 4 + 2, 49]
-ssd.tflite     -> the four outputs of TFLite_Detection_PostProcess; ssd/ the SavedModel it was made of
+yolov8.tflite  -> boxes [1, 4 + 2, 49]
+ssd.tflite     -> the four outputs of TFLite_Detection_PostProcess; ssd/ is the SavedModel it was made of
 ready.tflite   the same of integers, as TensorFlow's public converter quantizes it
-images/        48 images of two to four squares each
+images/        32 images of two to four squares each
 """
 
 # mypy: ignore-errors
 
 import os
-import sys
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
@@ -24,7 +23,6 @@ from PIL import Image
 
 SIZE, WINDOW, STRIDE, PLACES, CLASSES = 32, 8, 4, 7, 2
 RNG = np.random.default_rng(5)
-WANTED = sys.argv[1:]
 
 
 def drawn():
@@ -71,11 +69,16 @@ def yolo(layout):
         rows = keras.layers.Permute((2, 1), name="boxes")(rows)
     boxes.set_weights([box, np.zeros(4)])
     scores.set_weights([kernel, bias])
-    keras.Model(image, rows).save(f"{layout}.keras")
+    model = keras.Model(image, rows)
+    if layout == "yolov5":
+        model.save("yolov5.keras")
+    else:
+        Path("yolov8.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
 
 
 def ssd():
-    box, kernel, bias = (tf.constant(each, tf.float32) for each in weights([((-6, -6, 0), 0), ((14, -3, 0), -5), ((-3, 14, 0), -5)]))
+    found = weights([((-6, -6, 0), 0), ((14, -3, 0), -5), ((-3, 14, 0), -5)])
+    box, kernel, bias = (tf.constant(each, tf.float32) for each in found)
     # TFLite_Detection_PostProcess: y, x, height, width; what the network adds is scaled by 10, 10, 5, 5.
     anchors = tf.constant(grid().reshape(-1, 4)[:, [1, 0, 3, 2]])
     order = tf.constant(np.eye(4)[:, [1, 0, 3, 2]] * [50, 50, 25, 25], tf.float32)
@@ -116,7 +119,7 @@ def ssd():
 
 
 Path("images").mkdir()
-for number in range(48):
+for number in range(32):
     Image.fromarray(drawn()).save(f"images/{number:03}.png")
 for each in ("yolov5", "yolov8"):
     yolo(each)
