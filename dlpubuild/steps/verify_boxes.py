@@ -175,8 +175,8 @@ class Boxes:
         if self._shape is not None and (self._shape[0] > self._shape[1]) == (self.layout == "yolov8"):
             other = "yolov5" if self.layout == "yolov8" else "yolov8"
             notes.append(
-                'boxes: read as "{}", [1, {}, {}] has more values per box than boxes; perhaps the layout is "{}"'.format(
-                    self.layout, self._shape[0], self._shape[1], other
+                'boxes: [1, {}, {}] read as "{}" has more values per box than boxes; perhaps the layout is "{}"'.format(
+                    self._shape[0], self._shape[1], self.layout, other
                 )
             )
         found = bool(self._ious)

@@ -39,9 +39,9 @@ def detection_shapes(model: TfliteModel) -> Mapping[int, tuple[int, ...]]:
         if count is None:
             continue
         shapes = ((1, count, _COORDINATES), (1, count), (1, count), (1,))
-        for index, shape in zip(operator.outputs, shapes, strict=True):
-            if 0 <= index < len(model.main.tensors) and not model.main.tensors[index].shape:
-                found[index] = shape
+        tensors = model.main.tensors
+        sizes = zip(operator.outputs, shapes, strict=True)
+        found |= {at: shape for at, shape in sizes if 0 <= at < len(tensors) and not tensors[at].shape}
     return MappingProxyType(found)
 
 

@@ -1,6 +1,7 @@
 """Boxes of two detectors on images, compared by formulas of its own; runs in the toolchain, knows nothing of the tool.
 
-Arguments: the layout, the float model, the built model, a folder of images. Prints figures as JSON.
+Arguments: a folder of images, then as often as wanted the layout, the float model and the built model. Prints a list of
+figures as JSON.
 """
 
 # mypy: ignore-errors
@@ -63,23 +64,28 @@ def boxes(layout, found):
     return kept
 
 
-layout, reference, built, folder = sys.argv[1:]
-models = [tf.lite.Interpreter(model_path=path) for path in (reference, built)]
-for model in models:
-    model.allocate_tensors()
-told = {"float_boxes": 0, "built_boxes": 0, "matched": 0, "mean_iou": 0.0, "score_mae": 0.0}
-for path in sorted(Path(folder).iterdir()):
-    ours, theirs = (boxes(layout, outputs(model, Image.open(path))) for model in models)
-    told["float_boxes"] += len(ours)
-    told["built_boxes"] += len(theirs)
-    for score, kind, corners in ours:
-        same = [each for each in theirs if each[1] == kind]
-        best = max(same, key=lambda each: overlap(corners, each[2]), default=None)
-        if best is not None and overlap(corners, best[2]) >= 0.5:
-            theirs = [each for each in theirs if each is not best]
-            told["matched"] += 1
-            told["mean_iou"] += overlap(corners, best[2])
-            told["score_mae"] += abs(score - best[0])
-for name in ("mean_iou", "score_mae"):
-    told[name] /= max(told["matched"], 1)
-print(json.dumps(told))
+def compared(layout, paths, images):
+    models = [tf.lite.Interpreter(model_path=path) for path in paths]
+    for model in models:
+        model.allocate_tensors()
+    told = {"float_boxes": 0, "built_boxes": 0, "matched": 0, "mean_iou": 0.0, "score_mae": 0.0}
+    for image in images:
+        ours, theirs = (boxes(layout, outputs(model, image)) for model in models)
+        told["float_boxes"] += len(ours)
+        told["built_boxes"] += len(theirs)
+        for score, kind, corners in ours:
+            same = [each for each in theirs if each[1] == kind]
+            best = max(same, key=lambda each: overlap(corners, each[2]), default=None)
+            if best is not None and overlap(corners, best[2]) >= 0.5:
+                theirs = [each for each in theirs if each is not best]
+                told["matched"] += 1
+                told["mean_iou"] += overlap(corners, best[2])
+                told["score_mae"] += abs(score - best[0])
+    for name in ("mean_iou", "score_mae"):
+        told[name] /= max(told["matched"], 1)
+    return told
+
+
+folder, *work = sys.argv[1:]
+pictures = [np.asarray(Image.open(path)) for path in sorted(Path(folder).iterdir())]
+print(json.dumps([compared(work[at], work[at + 1 : at + 3], pictures) for at in range(0, len(work), 3)]))

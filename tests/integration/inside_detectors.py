@@ -5,9 +5,9 @@ window of 8x8 pixels at each of 7x7 places; how bright its two halves are moves 
 
 yolov5.keras   -> boxes [1, 49, 5 + 2]
 yolov8.tflite  -> boxes [1, 4 + 2, 49]
-ssd.tflite     -> the four outputs of TFLite_Detection_PostProcess; ssd/ is the SavedModel it was made of
+ssd.tflite     -> the four outputs of TFLite_Detection_PostProcess; saved/ is the SavedModel it was made of
 ready.tflite   the same of integers, as TensorFlow's public converter quantizes it
-images/        32 images of two to four squares each
+images/        24 images of two to four squares each
 """
 
 # mypy: ignore-errors
@@ -105,8 +105,8 @@ def ssd():
 
     module = tf.Module()
     module.call = call
-    tf.saved_model.save(module, "ssd", signatures={"serving_default": call.get_concrete_function()})
-    converter = tf.lite.TFLiteConverter.from_saved_model("ssd")
+    tf.saved_model.save(module, "saved", signatures={"serving_default": call.get_concrete_function()})
+    converter = tf.lite.TFLiteConverter.from_saved_model("saved")
     converter.allow_custom_ops = True
     Path("ssd.tflite").write_bytes(converter.convert())
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -119,7 +119,7 @@ def ssd():
 
 
 Path("images").mkdir()
-for number in range(32):
+for number in range(24):
     Image.fromarray(drawn()).save(f"images/{number:03}.png")
 for each in ("yolov5", "yolov8"):
     yolo(each)
