@@ -99,7 +99,7 @@ class Boxes:
         self._score_errors = []
         self._odd_scores = False
         self._broken = 0
-        self._shape = None
+        self._shape = (0, 0)
 
     def add(self, count, floats, built):
         """Take all outputs of both models for `count` samples, each an array with a row per sample, or None."""
@@ -172,11 +172,12 @@ class Boxes:
             )
         if self._broken:
             notes.append("boxes: {} samples have outputs that cannot be read; they do not count".format(self._broken))
-        if self._shape is not None and (self._shape[0] > self._shape[1]) == (self.layout == "yolov8"):
+        first, last = self._shape
+        if first > last if self.layout == "yolov8" else last > first:
             other = "yolov5" if self.layout == "yolov8" else "yolov8"
             notes.append(
                 'boxes: [1, {}, {}] read as "{}" has more values per box than boxes; perhaps the layout is "{}"'.format(
-                    self._shape[0], self._shape[1], self.layout, other
+                    first, last, self.layout, other
                 )
             )
         found = bool(self._ious)

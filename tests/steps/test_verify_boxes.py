@@ -97,3 +97,9 @@ def test_a_layout_that_is_not_the_models_is_refused(shop: Workshop) -> None:
     run = shop.step("heads", boxes={"layout": "yolov5"})
     assert (run.exit_code, run.error["code"]) == (1, "model-output")
     assert "[verify.boxes] layout" in run.error["hint"]
+
+
+@pytest.mark.parametrize(("name", "layout"), [("yolov5", "yolov8"), ("yolov8", "yolov5"), ("yolov5", "yolov5")])
+def test_a_layout_that_is_likely_the_other_one_is_noted(shop: Workshop, name: str, layout: str) -> None:
+    notes = shop.document(name, io="float32", boxes={"layout": layout})["notes"]
+    assert any(f'perhaps the layout is "{name}"' in note for note in notes) == (name != layout)
