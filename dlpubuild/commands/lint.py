@@ -199,7 +199,9 @@ def _show(name: str, file: str, linted: Sequence[tuple[Soc, LintReport]], *, as_
     from dlpubuild.report.lint import lint_json, lint_text  # noqa: PLC0415 - as in `lint`
 
     if as_json:
-        document = lint_json(file, [report for _, report in linted])
+        # A path may hold bytes that are no UTF-8, which JSON cannot.
+        told = file.encode("utf-8", "backslashreplace").decode()
+        document = lint_json(told, [report for _, report in linted])
         sys.stdout.write(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
         return
     host = read_host()

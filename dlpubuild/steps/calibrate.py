@@ -48,8 +48,12 @@ def main(params, workers=None):
     )
 
 
-def calibrated_model(schema, params, workers=None):
-    """Return the bytes of the calibrated model, what each process left, and the described inputs; as `main` is told."""
+def calibrated_model(schema, params, workers=None, probes=True):
+    """Return the bytes of the calibrated model, what each process left, and the described inputs; as `main` is told.
+
+    Args:
+        probes: whether the float model is run on some samples, too.
+    """
     with open(params["model"], "rb") as stream:
         content = stream.read()
     graph = schema.Model.GetRootAsModel(content, 0)
@@ -61,7 +65,7 @@ def calibrated_model(schema, params, workers=None):
     work = {"model": params["model"], "inputs": inputs, "data": params["data"]}
     # TensorFlow Lite's calibrator crashes on some (2.19.1: fused LSTMs, loops): that shall end another process.
     work["apart"] = _has_state_or_branches(graph)
-    work["probed"] = probe.positions(count, stepio.describe_tensors(schema, model))
+    work["probed"] = probe.positions(count, stepio.describe_tensors(schema, model)) if probes else []
     parts = _calibrate(work, workers)
     calibrated = _merged(schema, [part["calibrated"] for part in parts])
     if calibrated is None:

@@ -16,6 +16,8 @@ import verify_run
 _MAX_SAMPLES = 256
 _TIMEOUT_S = 900
 _PER_CHANNEL, _PER_TENSOR = "per-channel", "per-tensor"
+# Up to so many samples, further processes take longer to start than they save.
+_ALONE = 64
 _PARTIAL = "out/fewer.tflite.partial"
 # Of the calibration samples; ranges are never narrower with more, so that fewer say whether more would help.
 _PARTS = (4, 2)
@@ -95,7 +97,8 @@ def _calibrated(schema, params, count):
     job = {"model": params["float"], "inputs": params["calibration"]["inputs"], "data": data}
 
     def write():
-        stepio.write_output(_PARTIAL, calibrate.calibrated_model(schema, job)[0])
+        workers = 1 if count <= _ALONE else None
+        stepio.write_output(_PARTIAL, calibrate.calibrated_model(schema, job, workers, probes=False)[0])
 
     # Apart once more: extension modules that calibrate, quantize and run are not known to bear one another.
     try:

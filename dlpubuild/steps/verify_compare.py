@@ -98,7 +98,7 @@ def _finished(some, started, is_one):
 
 
 def _paired(floats, built):
-    """Return per output its name, and its number in either model."""
+    """Return per output of the float model its name in the built one, and its number in either."""
     tensors = built.tensors["outputs"]
     if floats is None:
         return [(each["name"], None, number) for number, each in enumerate(tensors)]
@@ -112,4 +112,4 @@ def _paired(floats, built):
             ),
             "give both models the same outputs",
         )
-    return [(each["name"], number, at) for number, (each, at) in enumerate(zip(wanted, order))]
+    return [(tensors[at]["name"], number, at) for number, at in enumerate(order)]

@@ -7,7 +7,7 @@ of sums and histograms, its prediction counts as wrong where one is not a number
 kind     classes  the greatest of several values is the prediction, or the output is one integer, the prediction itself
          binary   one value: yes where it is above a threshold
          boxes    part of a detection
-         values   all else: maps, embeddings, numbers
+         values   all else: maps, embeddings, numbers; of a map of indices the share of places with the same one
 """
 
 import numpy as np
@@ -80,6 +80,8 @@ class Output:
         rows = [each if each is None else each.reshape(len(positions), -1) for each in (floats, built)]
         if self.kind in ("classes", "binary"):
             self._predict(positions, rows)
+        if self._is_index and self.kind == "values" and floats is not None:
+            self._sums["same"].append((rows[0] == rows[1]).sum(axis=1).astype(np.float64))
         if not self._is_index and not self._unordered:
             self._sum(*rows)
 
@@ -184,11 +186,18 @@ class Output:
         return entry
 
     def _differences(self):
+        if self._sums["same"]:
+            return {"agreement": self._same_places(np.concatenate(self._sums["same"]))}
         if not self._sums["signal"]:
             return {}
         signal, noise, error = (np.concatenate(self._sums[name]) for name in ("signal", "noise", "error"))
         counts = np.full(len(signal), float(self._elements))
         return metrics.bootstrapped({"sqnr_db": (metrics.sqnr_db, signal, noise), "mae": (metrics.mean, error, counts)})
+
+    def _same_places(self, same):
+        """Return the share of places with the same index; those of one sample are not independent of one another."""
+        found = metrics.bootstrapped({"": (metrics.mean, same, np.full(len(same), float(self._elements)))})[""]
+        return dict(found, count=int(same.sum()), of=len(same) * self._elements)
 
     def _predictions(self, notes):
         """Return per model what it says of each sample; None where the output turns out to say nothing."""

@@ -110,6 +110,9 @@ def test_a_model_with_several_inputs_is_fed_by_name(shop: Workshop) -> None:
     assert index["float"]["top1"]["count"] == int((floats["index"] == 0).sum())
     assert index["agreement"]["count"] == int((floats["index"] == built["index"]).sum())
     assert total["float"] == {"top1": None, "top5": None}
+    larger, same = found["larger"]["agreement"], floats["larger"] == built["larger"]
+    assert (found["larger"]["kind"], larger["count"], larger["of"]) == ("values", int(same.sum()), COUNT * 6)
+    assert larger["low"] <= larger["value"] == six(same.mean()) <= larger["high"]
 
 
 def test_images_give_what_arrays_of_their_pixels_give(shop: Workshop) -> None:

@@ -1,7 +1,7 @@
 """Make float models, samples and labels to verify with, in the working folder; runs in the toolchain.
 
 heads.tflite      image [1, 16, 16, 3] -> scores [1, 8] (softmax), yes [1, 1] (sigmoid), logit [1, 1], map [1, 8, 8, 4]
-pair.tflite       right [1, 6], left [1, 6] -> total [1, 3], index [1]
+pair.tflite       right [1, 6], left [1, 6] -> total [1, 3], index [1], larger [1, 6] (indices)
 yolov5.tflite, yolov8.tflite   x [1, 16] -> boxes [1, 60, 5 + 3] and [1, 4 + 3, 60]
 ssd.tflite        x [1, 16] -> the four outputs of TFLite_Detection_PostProcess
 logarithm.tflite  x [1, 8] -> y [1, 8], which is not finite where x is negative
@@ -68,7 +68,8 @@ def pair():
 
     def call(right, left):
         total = tf.matmul(right, weights) + tf.matmul(left, more)
-        return {"total": total, "index": tf.argmax(total, axis=-1, output_type=tf.int32)}
+        larger = tf.argmax(tf.stack([right, left], axis=2), axis=2, output_type=tf.int32)
+        return {"total": total, "index": tf.argmax(total, axis=-1, output_type=tf.int32), "larger": larger}
 
     save("pair", call, right=(1, 6), left=(1, 6))
     np.savez("pair.npz", left=RNG.normal(size=(COUNT, 6)).astype("f"), right=RNG.random((COUNT, 6)).astype("f"))
