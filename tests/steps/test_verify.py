@@ -248,7 +248,8 @@ def test_alternatives_are_what_quantizing_by_hand_gives(shop: Workshop) -> None:
 
 def test_the_same_samples_give_the_same_bytes_on_any_number_of_cores(shop: Workshop) -> None:
     more = {"in/calibrated.tflite": shop.calibrated("heads"), "in/calibration.npz": shop.samples("heads")}
-    run = {"calibrated": "in/calibrated.tflite", "calibration": CALIBRATION, "labels": LABELS, "layer_samples": 4}
+    run: dict[str, Any] = {"calibrated": "in/calibrated.tflite", "calibration": CALIBRATION, "labels": LABELS}
+    run["layer_samples"] = 4
     cores = os.sched_getaffinity(0)
     first = shop.step("heads", files=more, **run).output("verify.json")
     os.sched_setaffinity(0, {min(cores)})
