@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import executors
+import inspecting
 import sections
 import verifying
 from sections import Bench, Repeats, say
@@ -24,7 +25,7 @@ from timing import BenchError, Series
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SECTIONS = {**sections.SECTIONS, **executors.SECTIONS, **verifying.SECTIONS}
+SECTIONS = {**sections.SECTIONS, **executors.SECTIONS, **verifying.SECTIONS, **inspecting.SECTIONS}
 
 
 def table(rows: Sequence[Series]) -> str:

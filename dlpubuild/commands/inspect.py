@@ -127,7 +127,7 @@ def _document(pages: list[Page], application: dict[str, Any] | None) -> dict[str
     if application is not None:
         document["application"] = application
     if len(pages) > 1:
-        document["further_models"] = [{"file": page.member, **page.document()} for page in pages[1:]]
+        document["further_models"] = ({"file": page.member, **page.document()} for page in pages[1:])
     return document
 
 
@@ -155,7 +155,7 @@ def _show_difference(file: Path, other: Path, *, as_json: bool, exit_code: bool,
     if as_json:
         names = [{"old": mine.name, "new": theirs.name} for mine, theirs in pairs]
         documents = [{**name, **diff_json(each)} for name, each in zip(names, found, strict=True)]
-        further = {"further_models": documents[1:]} if documents[1:] else {}
+        further = {"further_models": iter(documents[1:])} if documents[1:] else {}
         _write_json({"schema": 1, **documents[0], **further})
     else:
         for number, ((mine, theirs), each) in enumerate(zip(pairs, found, strict=True)):

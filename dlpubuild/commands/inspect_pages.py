@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.errors import DlpuError, ErrorCode, Location
+from dlpubuild.package.kinds import is_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from dlpubuild.tflite.model import TfliteModel
 
 _SHOWN_AS_SOURCE = (".pb", ".keras", ".h5", ".hdf5", ".onnx", ".bin")
-_PACKED = (".tar.gz", ".tgz", ".eap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def pages_of(path: Path) -> list[Page]:
     """
     if path.suffix.lower() in _SHOWN_AS_SOURCE or (path / "saved_model.pb").is_file():
         return [_source_page(path)]
-    if path.is_dir() or path.name.endswith(_PACKED):
+    if is_package(path):
         return _binary_pages(path) or _packed_pages(path)
     from dlpubuild.tflite.read import read_file  # noqa: PLC0415
 

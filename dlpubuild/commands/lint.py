@@ -112,7 +112,7 @@ def lint(
 
 def _read(path: Path) -> tuple[str, TfliteModel]:
     """Return the model at `path` with its name; of a package, what was compiled rather than what that became."""
-    from dlpubuild.package.contents import is_package, read_packaged_models  # noqa: PLC0415 - as in `lint`
+    from dlpubuild.package.kinds import is_package  # noqa: PLC0415 - as in `lint`
     from dlpubuild.tflite.read import read_file, read_model  # noqa: PLC0415
 
     if path.suffix.lower() in _OTHER_FORMATS or (path / "saved_model.pb").is_file():
@@ -124,6 +124,8 @@ def _read(path: Path) -> tuple[str, TfliteModel]:
         )
     if not is_package(path):
         return str(path), read_file(path)
+    from dlpubuild.package.contents import read_packaged_models  # noqa: PLC0415 - as in `lint`
+
     try:
         members = [each for each in read_packaged_models(path) if each.member.endswith(".tflite")]
     except DlpuError as error:
@@ -151,11 +153,12 @@ def _wanted(model: Path, targets: Sequence[str], manifest: Manifest | None, socs
         return tuple(dict.fromkeys(targets))
     if manifest is not None:
         return tuple(section.soc for section in manifest.targets)
-    from dlpubuild.package.contents import is_package  # noqa: PLC0415 - as in `lint`
-    from dlpubuild.package.sealed import open_sealed  # noqa: PLC0415
+    from dlpubuild.package.kinds import is_package  # noqa: PLC0415 - as in `lint`
 
     if not is_package(model):
         return ()
+    from dlpubuild.package.sealed import open_sealed  # noqa: PLC0415
+
     try:
         soc = open_sealed(model).soc
     except DlpuError:
@@ -196,7 +199,9 @@ def _show(name: str, file: str, linted: Sequence[tuple[Soc, LintReport]], *, as_
     from dlpubuild.report.lint import lint_json, lint_text  # noqa: PLC0415 - as in `lint`
 
     if as_json:
-        document = lint_json(file, [report for _, report in linted])
+        # A path may hold bytes that are no UTF-8, which JSON cannot.
+        told = file.encode("utf-8", "backslashreplace").decode()
+        document = lint_json(told, [report for _, report in linted])
         sys.stdout.write(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
         return
     host = read_host()

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from dlpubuild.targets.model import Target
 
 _NO_FLOAT = "there is no float model to compare with, so nothing is gated"
+_NOTHING = "there is no float model to compare with, and the data has no classes: all that was found is that it runs"
 _BEFORE_COMPILING = "what the compiler made runs on the SoC only: measured is the model that it was made from"
 _NO_STEP = "accuracy is not measured: the template has no step that does"
-_FLOAT_ONLY = f"{_BEFORE_COMPILING}, in float; what its own quantization costs is not in the figures"
+_FLOAT_ONLY = f"{_BEFORE_COMPILING}, in float; what its own quantization costs is not known, so nothing is gated"
 
 
 def measured(project: Project, planned: PlannedTarget, verified: Digest | None, store: Store) -> Verification | None:
@@ -62,8 +63,9 @@ def read_measured_accuracy(
         note = _FLOAT_ONLY
     elif is_compiled:
         note = _BEFORE_COMPILING
-    if not document["compared_with_float"] and limits.metric != "none":
-        note = f"{note}; {_NO_FLOAT}" if note else _NO_FLOAT
+    if not document["compared_with_float"] and limits.metric != "none" and not is_binary:
+        missing = _NO_FLOAT if document["labelled"] else _NOTHING
+        note = f"{note}; {missing}" if note else missing
     return Verification(
         document=document,
         gates=gate_outcomes(document, limits),
@@ -103,8 +105,10 @@ def accuracy_limits(project: Project) -> AccuracyLimits:
     )
 
 
-def packaged_figures(verification: Verification | None) -> Mapping[str, float] | None:
+def packaged_figures(verification: Verification | None, *, is_binary: bool) -> Mapping[str, float] | None:
     """Return the figures that go into a package, by name; of several outputs each name begins with the output's.
+
+    Where a float model was compiled to what only the camera can read, they are those of the float model.
 
     They are rounded further than what was measured: the last digits of a float model differ between processors, and a
     package must not.
@@ -116,16 +120,16 @@ def packaged_figures(verification: Verification | None) -> Mapping[str, float] |
     several = len(document["outputs"]) > 1
     for output in document["outputs"]:
         prefix = f"{output['name']}: " if several else ""
-        figures |= {f"{prefix}{name}": value for name, value in _figures_of(output).items()}
+        figures |= {f"{prefix}{name}": value for name, value in _figures_of(output, is_binary=is_binary).items()}
     boxes = document["boxes"]
     if boxes is not None and boxes["matched"] is not None:
         figures["boxes-matched"] = round(boxes["matched"]["value"], 4)
     return figures
 
 
-def _figures_of(output: Mapping[str, Any]) -> Mapping[str, float]:
+def _figures_of(output: Mapping[str, Any], *, is_binary: bool) -> Mapping[str, float]:
     found = {}
-    for model, prefix in (("built", ""), ("float", "float-")):
+    for model, prefix in (("built", "float-" if is_binary else ""), ("float", "float-")):
         for name, share in (output[model] or {}).items():
             if name in ("top1", "top5") and share is not None:
                 found[f"{prefix}{name}"] = round(share["value"], 4)

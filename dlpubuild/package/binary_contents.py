@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlpubuild.cas.digest import digest_bytes
 from dlpubuild.package.contents import no_model
+from dlpubuild.package.kinds import MAX_MODEL_BYTES
 from dlpubuild.package.model_json import MODEL_JSON
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _MODEL = "model/model.bin"
 _HEAD_BYTES = 16
-_MAX_MODEL_BYTES = 1 << 30
 _MAX_JSON_BYTES = 16 << 20
 
 
@@ -61,7 +61,7 @@ def _in_archive(path: Path) -> PackagedBinary | None:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 name = member.name.partition("/")[2]
-                limit = {_MODEL: _MAX_MODEL_BYTES, MODEL_JSON: _MAX_JSON_BYTES}.get(name)
+                limit = {_MODEL: MAX_MODEL_BYTES, MODEL_JSON: _MAX_JSON_BYTES}.get(name)
                 if limit is None or not member.isfile():
                     continue
                 if member.size > limit:

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dlpubuild.errors import DlpuError, ErrorCode, Location
 from dlpubuild.package.eap import contents as eap
+from dlpubuild.package.kinds import MAX_MODEL_BYTES
 from dlpubuild.package.spec import MODEL_FOLDER, UNCOMPILED_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_ARCHIVES = (".tar.gz", ".tgz")
 _SUFFIXES = (".tflite", ".bin")
-# A model larger than this is not one that any camera loads; a hostile archive may claim anything.
-_MAX_MODEL_BYTES = 1 << 30
 _MAX_MEMBERS = 100_000
 _MAX_MODELS = 16
 
@@ -34,11 +32,6 @@ class PackagedModel(NamedTuple):
     content: bytes
 
 
-def is_package(path: Path) -> bool:
-    """Return whether `path` is named as a package is: a folder, an archive or an `.eap`."""
-    return path.is_dir() or path.name.endswith((*_ARCHIVES, eap.SUFFIX))
-
-
 def read_packaged_models(path: Path) -> tuple[PackagedModel, ...]:
     """Return the models in a bundle's folder, a bundle's archive or an `.eap`; there is at least one.
 
@@ -48,7 +41,11 @@ def read_packaged_models(path: Path) -> tuple[PackagedModel, ...]:
     if path.is_dir():
         found = _in_folder(path)
     elif path.name.endswith(eap.SUFFIX):
-        names = eap.read_eap(path).models[:_MAX_MODELS]
+        contents = eap.read_eap(path)
+        names = contents.models[:_MAX_MODELS]
+        claimed = sum(each.size_bytes for each in contents.entries if each.path in names)
+        if claimed > MAX_MODEL_BYTES:
+            raise no_model(path, f"its models claim to be {claimed} bytes long")
         found = [PackagedModel(name, eap.read_eap_file(path, name)) for name in names]
     else:
         found = _in_archive(path)
@@ -80,6 +77,7 @@ def _in_folder(path: Path) -> list[PackagedModel]:
 
 def _in_archive(path: Path) -> list[PackagedModel]:
     found: list[PackagedModel] = []
+    left = MAX_MODEL_BYTES
     try:
         with tarfile.open(path, "r:gz") as archive:
             for number, member in enumerate(archive):
@@ -87,8 +85,9 @@ def _in_archive(path: Path) -> list[PackagedModel]:
                     break
                 if not member.isfile() or not _is_model(member.name):
                     continue
-                if member.size > _MAX_MODEL_BYTES:
-                    raise no_model(path, f"its model claims to be {member.size} bytes long")
+                left -= member.size
+                if left < 0:
+                    raise no_model(path, f"its models claim to be {MAX_MODEL_BYTES - left} bytes long")
                 stream = archive.extractfile(member)
                 if stream is not None:
                     name = f"{MODEL_FOLDER}/{PurePosixPath(member.name).name}"

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from dlpubuild import __version__
 from dlpubuild.cas.memo import MAX_FACT_BYTES
 from dlpubuild.targets.lint.record import report_json, report_of
-from dlpubuild.targets.lint.run import lint_model
 from dlpubuild.targets.lint.table import table_of
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ def lint_built(
             return report_of(json.loads(zlib.decompress(known)))
         except (zlib.error, ValueError, KeyError, TypeError):
             pass  # damaged on disk, or of another version: linting again costs a moment
+    from dlpubuild.targets.lint.run import lint_model  # noqa: PLC0415 - a build with nothing to do needs none of it
+
     report = lint_model(model(), soc, settings)
     # The findings of a rule are much alike, so that this makes a tenth of them.
     packed = zlib.compress(json.dumps(report_json(report)).encode(), level=1)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from dlpubuild.cas.digest import CHUNK_BYTES, digest_bytes
 from dlpubuild.errors import DlpuError, ErrorCode, Location, OutOfDateError
 from dlpubuild.manifest.wording import counted
-from dlpubuild.package.contents import is_package, read_packaged_models
+from dlpubuild.package.contents import read_packaged_models
+from dlpubuild.package.kinds import is_package
 from dlpubuild.package.members import SUMS_NAME
 from dlpubuild.package.model_json import MODEL_JSON
 from dlpubuild.package.spec import MODEL_FOLDER
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing import IO
 
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_SOC = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _MODEL_SUFFIXES = (".tflite", ".bin")
 _MAX_KEPT_BYTES = 1 << 30
 _MAX_TEXT_BYTES = 16 << 20
@@ -89,7 +91,7 @@ def open_sealed(path: Path) -> SealedPackage:
         raise _no_package(path, f"it has neither {SUMS_NAME} nor {MODEL_JSON}, so it is no bundle")
     faults = list(found.faults())
     if faults:
-        listed = "".join(f"\n    {each}" for each in faults[:_FAULTS_SHOWN])
+        listed = "".join(f"\n    {_plain(each)}" for each in faults[:_FAULTS_SHOWN])
         more = f"\n    and {counted(len(faults) - _FAULTS_SHOWN, 'more file')}" if len(faults) > _FAULTS_SHOWN else ""
         raise OutOfDateError(
             ErrorCode.LOCK_MISMATCH,
@@ -99,6 +101,11 @@ def open_sealed(path: Path) -> SealedPackage:
         )
     models = {name: found.kept[name] for name in sorted(found.kept) if name.endswith(_MODEL_SUFFIXES)}
     return SealedPackage(path=path, models=models, document=_document(path, found, models), has_checksums=True)
+
+
+def _plain(text: str) -> str:
+    """Names in a package of unknown origin, so that they cannot steer a terminal."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _no_package(path: Path, why: str) -> DlpuError:
@@ -118,11 +125,12 @@ def _document(path: Path, found: _Found, models: Mapping[str, bytes]) -> Mapping
         for each in (model, model["uncompiled"]):
             if each is not None and digest_bytes(models[each["file"]]).hash != each["sha256"]:
                 raise ValueError(f"{each['file']} has another sha256 there")  # noqa: TRY301 - told with all others
-        _ = document["soc"]["name"]
+        if not _SOC.fullmatch(document["soc"]["name"]):
+            raise ValueError("its SoC is not named as one")  # noqa: TRY301 - as above
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DlpuError(
             ErrorCode.NOT_A_MODEL,
-            f"its {MODEL_JSON} is not what a build writes: {error}",
+            f"its {MODEL_JSON} is not what a build writes: {_plain(str(error))}",
             location=Location(str(path)),
             hint="give a bundle that dlpubuild build made",
         ) from error

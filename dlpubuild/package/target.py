@@ -127,7 +127,8 @@ def package_target(
     check = None if built.checked is None else read_measured(built.checked, store)
     verification = measured(project, planned, built.verified, store)
     request = replace(
-        _built_request(project, planned, built, report, store, epoch_s), accuracy=packaged_figures(verification)
+        _built_request(project, planned, built, report, store, epoch_s),
+        accuracy=packaged_figures(verification, is_binary=planned.binary is not None),
     )
     binary = None
     if target.soc.model_file == BINARY_FILE:

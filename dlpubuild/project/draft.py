@@ -85,6 +85,12 @@ def draft_manifest(
     ]
     if reading.state == "float":
         lines += ["[calibration]", _data(signature.inputs), "samples = 100", ""]
+    if reading.state != "compiled":
+        lines += [
+            "# [verify]                     # measure accuracy, and fail where too much is lost: docs/verify.md",
+            '# data = "data/validation"     # <class>/<image>, images with labels.csv, or an .npz file with x and y',
+            "",
+        ]
     for soc in socs:
         lines += [f"[target.{soc}]", *([f"toolchain = {_text(toolchain)}"] if toolchain else ()), ""]
     return "\n".join(lines)

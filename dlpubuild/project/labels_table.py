@@ -55,6 +55,7 @@ def read_table(faults: Faults, table: TableOfLabels) -> Mapping[str, Mapping[str
         text = decoded(table.data)
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        rows = [(line, row) for line, row in rows if any(row)]
     except NotTextError as error:
         reading.fault(error.line, str(error), "save it as UTF-8")
         rows = []
@@ -76,7 +77,8 @@ class _Reading:
     found: list[tuple[int, str, str]] = field(default_factory=list)
 
     def fault(self, line: int, message: str, hint: str = "") -> None:
-        self.found.append((line, message, hint))
+        # What a table says is shown, and must not steer the terminal.
+        self.found.append((line, "".join(each if each.isprintable() else "?" for each in message), hint))
 
     def hand_over(self, faults: Faults) -> None:
         for line, message, hint in self.found[:_FAULTS_SHOWN]:
@@ -95,8 +97,7 @@ class _Reading:
         self.classes = {each.output: {} for each in columns}
         seen: dict[str, int] = {}
         for number, row in others:
-            if any(row):
-                self._row(number, row, columns, seen)
+            self._row(number, row, columns, seen)
         if not seen and not self.found:
             self.fault(line, "names no image")
 

@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from dlpubuild.targets.verification import GateOutcome, Verification
 
 _LAYERS_SHOWN = 8
+_NAME_SHOWN = 70
 
 
 def accuracy_cell(verification: Verification | None) -> str:
     """Return the most telling figure in a few words; of several outputs, that of the worst."""
     if verification is None:
         return "-"
-    document = verification.document
+    told = _most_telling(verification.document)
+    return f"{told} before compiling" if verification.of_uncompiled and told != "-" else told
+
+
+def _most_telling(document: Mapping[str, Any]) -> str:
     boxes = document["boxes"]
     if boxes is not None and boxes["matched"] is not None:
         return f"{_percent(boxes['matched']['value'])} of boxes"
@@ -78,7 +83,7 @@ def verification_text(verification: Verification, *, colored: bool) -> str:
     worst = sorted(layers, key=lambda each: (each["sqnr_db"], each["index"]))[:_LAYERS_SHOWN]
     if worst:
         rows = [
-            (str(each["index"]), printable(each["operator"]), f"{each['sqnr_db']:.1f} dB", printable(each["tensor"]))
+            (str(each["index"]), printable(each["operator"]), f"{each['sqnr_db']:.1f} dB", _short(each["tensor"]))
             for each in worst
         ]
         names = [paint.strong(name) for name in ("layer", "operator", "SQNR", "tensor")]
@@ -145,6 +150,11 @@ def _alternatives(document: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             decibels = "-" if output["sqnr_db"] is None else f"{output['sqnr_db']:.1f} dB"
             shares = ("-" if output[key] is None else _percent(output[key]) for key in ("agreement", "top1"))
             yield (what, samples, printable(output["name"]), decibels, *shares)
+
+
+def _short(name: str) -> str:
+    plain = printable(name)
+    return plain if len(plain) <= _NAME_SHOWN else f"{plain[: _NAME_SHOWN - 3]}..."
 
 
 def _share(share: Mapping[str, Any] | None) -> str:

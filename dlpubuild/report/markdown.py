@@ -160,10 +160,10 @@ def _failures(target: Json) -> list[str]:
     """What kept a target from being built, a list entry each."""
     found = []
     if error := target.get("error"):
-        hint = f" {text(error['hint'], _MESSAGE)}." if error.get("hint") else ""
-        found.append(
-            f"- **{_title(target)}**: {text(error.get('message', ''), _MESSAGE)}.{hint} {code(error.get('code', ''))}"
-        )
+        # The first line says what is wrong; those below it are a table for a terminal.
+        message = str(error.get("message", "")).partition("\n")[0].rstrip(":. ")
+        hint = f" What to do: {text(error['hint'], _MESSAGE)}." if error.get("hint") else ""
+        found.append(f"- **{_title(target)}**: {text(message, _MESSAGE)}.{hint} {code(error.get('code', ''))}")
     gates = (target.get("verify") or {}).get("gates", ())
     found += [
         f"- **{_title(target)}**, gate: {text(figures.gate_text(gate), _MESSAGE)}"

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.project.lock import files_digest
+from dlpubuild.project.model import SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dlpubuild.project.model import Project, SourceFile
+    from dlpubuild.project.app_folder import AppFolder
+    from dlpubuild.project.model import Project
     from dlpubuild.toolchains.pins import ToolchainPin
 
 # The package that a toolchain's results are told by.
@@ -31,7 +33,7 @@ class InputFacts:
 
 
 def project_inputs(project: Project) -> tuple[InputFacts, ...]:
-    """Return what of a project's inputs is known by digest without looking again: the model, and the samples."""
+    """Return what of a project's inputs is known by digest without looking again: model, samples, application."""
     manifest = project.manifest
     found = [InputFacts(kind="model", name=manifest.model.source, files=project.model.files)]
     if project.calibration is not None and manifest.calibration is not None:
@@ -40,7 +42,16 @@ def project_inputs(project: Project) -> tuple[InputFacts, ...]:
     if project.verification is not None and manifest.verify is not None:
         data = project.verification.samples
         found.append(InputFacts(kind="validation", name=manifest.verify.data, files=data.files))
+    if project.app is not None:
+        found.append(InputFacts(kind="application", name=project.app.name, files=_app_files(project.app)))
     return tuple(found)
+
+
+def _app_files(app: AppFolder) -> list[SourceFile]:
+    return [
+        SourceFile(staged=each.path, path=each.source, name=f"{app.name}/{each.path}", digest=each.digest)
+        for each in app.files
+    ]
 
 
 def provenance_json(

@@ -103,7 +103,9 @@ def _lint(target: Json, paint: Paint) -> str:
 def _details(target: Json, paint: Paint, width: int | None) -> str:
     lines = []
     if error := target.get("error"):
-        lines.append(f"  {paint.bad('error')} {_wrapped(shown(error.get('message', ''), 600), width, ' ' * 8)}")
+        first, *rest = str(error.get("message", "")).splitlines() or [""]
+        lines.append(f"  {paint.bad('error')} {_wrapped(shown(first, 600), width, ' ' * 8)}")
+        lines += [_indented(shown(line, 400), width) for line in rest]
         if error.get("hint"):
             lines.append(f"  {paint.strong('hint')}  {_wrapped(shown(error['hint'], 600), width, ' ' * 8)}")
     verify = target.get("verify") or {}
@@ -145,6 +147,12 @@ def _findings(target: Json, paint: Paint, width: int | None) -> list[str]:
         change = f"; {shown(found[0]['change'], 200)}" if found[0].get("change") else ""
         lines.append(f"  {painted(severity)} {_wrapped(text + change, width, ' ' * (len(severity) + 3))}")
     return lines
+
+
+def _indented(line: str, width: int | None) -> str:
+    """A line of a table as it is, further in; wrapped where it is wider than the terminal."""
+    fits = width is None or display_width(line) + 6 <= width
+    return " " * 6 + line if fits else " " * 8 + _wrapped(line.strip(), width, " " * 8)
 
 
 def _wrapped(text: str, width: int | None, indent: str) -> str:

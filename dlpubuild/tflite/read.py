@@ -8,6 +8,7 @@ Field numbers are those of `tensorflow/lite/schema/schema.fbs`; they stand besid
 
 from __future__ import annotations
 
+import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 # Kernels stop at 8 dimensions; a shape without a limit would make a product of millions of factors.
 MAX_RANK = 64
+# What is larger fits into no camera.
+MAX_FILE_BYTES = 512 << 20
+_HEAD_BYTES = 4096
 # Loops, conditions and signatures have a few each; every one of them costs a heading wherever graphs are shown.
 MAX_SUBGRAPHS = 2_000
 
@@ -49,7 +53,7 @@ def read_file(path: Path) -> TfliteModel:
     """
     place = Location(str(path))
     try:
-        data = path.read_bytes()
+        data = _contents(path)
     except OSError as error:
         raise DlpuError(
             ErrorCode.MODEL_UNREADABLE, f"the model cannot be read: {error.strerror or error}", location=place
@@ -59,6 +63,25 @@ def read_file(path: Path) -> TfliteModel:
     except NotAModelError as error:
         error.location = place
         raise
+
+
+def _contents(path: Path) -> bytes:
+    """Return the bytes of a file; of what is no model, or too large for one, the first."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+        size = os.fstat(stream.fileno()).st_size
+        if head[4:HEADER_BYTES] != schema.FILE_IDENTIFIER:
+            return head
+        if size > MAX_FILE_BYTES:
+            raise NotAModelError(
+                f"the file has {size} bytes, more than the {MAX_FILE_BYTES >> 20} MiB that are read here",
+                location=Location(str(path)),
+            )
+        if not stream.seekable():
+            return head + stream.read()
+        # From the beginning, so that the file is not in memory twice.
+        stream.seek(0)
+        return stream.read()
 
 
 def read_model(data: bytes) -> TfliteModel:

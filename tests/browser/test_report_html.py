@@ -225,8 +225,8 @@ def test_the_keyboard_skips_to_the_content_and_unfolds_parts(open_page: Any) -> 
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
 
-    summary = page.locator("#artpec8 summary", has_text="150 operators")
-    table = page.locator("#artpec8 table.operators")
+    summary = page.locator("#soc-artpec8 summary", has_text="150 operators")
+    table = page.locator("#soc-artpec8 table.operators")
     assert not table.is_visible()
     summary.focus()
     page.keyboard.press("Enter")
@@ -235,8 +235,8 @@ def test_the_keyboard_skips_to_the_content_and_unfolds_parts(open_page: Any) -> 
 
 def test_a_table_is_sorted_by_a_click_on_its_head_and_by_the_keyboard(open_page: Any) -> None:
     page = open_page("rich").page
-    page.locator("#artpec7 summary", has_text="150 operators").click()
-    table = page.locator("#artpec7 table.operators")
+    page.locator("#soc-artpec7 summary", has_text="150 operators").click()
+    table = page.locator("#soc-artpec7 table.operators")
     head = table.locator("thead th", has_text="MACs")
 
     def numbers() -> list[int]:
@@ -256,8 +256,8 @@ def test_a_table_is_sorted_by_a_click_on_its_head_and_by_the_keyboard(open_page:
 
 def test_a_finding_leads_to_its_operator_in_the_folded_table(open_page: Any) -> None:
     page = open_page("rich").page
-    page.locator("#artpec8 details.finding a[href='#artpec8-op-39']").click()
-    assert page.locator("#artpec8-op-39").is_visible()
+    page.locator("#soc-artpec8 details.finding a[href='#soc-artpec8-op-39']").click()
+    assert page.locator("#soc-artpec8-op-39").is_visible()
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
@@ -336,8 +336,8 @@ def test_the_policy_of_the_page_keeps_strange_scripts_and_loads_out(open_page: A
 def test_without_scripts_everything_is_there(open_page: Any) -> None:
     with_scripts, without = open_page("rich").page, open_page("rich", java_script_enabled=False).page
     assert without.locator("main").text_content() == with_scripts.locator("main").text_content()
-    without.locator("#artpec8 summary", has_text="150 operators").click()
-    assert without.locator("#artpec8 table.operators").is_visible()
+    without.locator("#soc-artpec8 summary", has_text="150 operators").click()
+    assert without.locator("#soc-artpec8 table.operators").is_visible()
 
 
 @pytest.mark.parametrize("scripts", [True, False])

@@ -126,6 +126,14 @@ def test_the_action_installs_the_tool_and_builds_what_is_not_in_the_cache(
     assert again.code == 0, again.log
     assert "group::install" not in again.log
     assert archives(Path(again.outputs["dist"])) == ARCHIVES[2:]
+    manifest = project / "dlpu.toml"
+    manifest.write_text(f'{manifest.read_text()}\n[lint]\nfail-on = "warning"\n')
+    failed = runner.use(executor="local")
+    assert failed.code == 5, failed.log
+    told = json.loads(Path(failed.outputs["report"]).read_text())
+    assert [target["state"] for target in told["targets"]] == ["failed", "skipped", "skipped"]
+    assert Path(failed.outputs["report-html"]).stat().st_size > 10_000
+    assert Path(failed.outputs["report-markdown"]).read_text() in failed.summary
 
 
 def test_a_cancelled_job_ends_the_build_and_what_it_started(

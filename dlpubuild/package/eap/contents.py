@@ -15,6 +15,7 @@ from dlpubuild.errors import DlpuError, ErrorCode, Location
 from dlpubuild.package.eap.acap_manifest import MANIFEST
 from dlpubuild.package.eap.conf_files import PACKAGE_CONF, parse_package_conf
 from dlpubuild.package.eap.read_manifest import parse_manifest
+from dlpubuild.package.kinds import EAP, MAX_MODEL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
 
     from dlpubuild.package.eap.acap_manifest import AcapManifest
 
-SUFFIX = ".eap"
+SUFFIX = EAP
 _MODEL_SUFFIXES = (".tflite", ".bin")
 _MODEL_FOLDER = "model"
-# A model larger than this is not one that any camera loads; a hostile archive may claim anything.
-_MAX_MODEL_BYTES = 1 << 30
 _MAX_TEXT_BYTES = 1 << 20
 _MAX_ENTRIES = 100_000
 
@@ -102,7 +101,7 @@ def read_eap_file(path: Path, name: str) -> bytes:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 if member.isfile() and member.name.removeprefix("./") == name:
-                    if member.size > _MAX_MODEL_BYTES:
+                    if member.size > MAX_MODEL_BYTES:
                         raise _unreadable(path, f"{name} claims to be {member.size} bytes long")
                     stream = archive.extractfile(member)
                     return stream.read() if stream is not None else b""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dlpubuild.report import compare_views, figures
+from dlpubuild.report import compare_words, figures
 from dlpubuild.report.html import chart
 from dlpubuild.report.html.view import identifier
 
@@ -29,9 +29,9 @@ def compare_context(comparison: Json) -> dict[str, Any]:
     return {
         "comparison": comparison,
         "figures": figures,
-        "words": compare_views,
-        "title": compare_views.title_text(comparison),
-        "verdict": compare_views.verdict_text(comparison),
+        "words": compare_words,
+        "title": compare_words.title_text(comparison),
+        "verdict": compare_words.verdict_text(comparison),
         "scales": scales,
         "width": chart.INTERVAL_WIDTH,
         "targets": [

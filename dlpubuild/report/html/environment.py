@@ -33,7 +33,7 @@ def environment() -> jinja2.Environment:
         finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
+        extensions=["jinja2.ext.do"],
     )
     made.filters |= {
         "bytes": figures.bytes_text,

@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dlpubuild.report import figures
-from dlpubuild.report.html import chart, graph
+from dlpubuild.report.html import accuracy_view, chart, graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     Json: TypeAlias = Mapping[str, Any]
 
-_WORST_MARKED = 3
-_LAYERS_SHOWN = 12
 # A page must open in a browser, whatever a model holds; the JSON document has everything.
 _MOST_ROWS = 2_000
 _MOST_PLACES = 200
 _MOST_STEPS = 150
 _DECIBELS_SHOWN = 60.0
-_ALTERNATIVE_FIGURES: Mapping[str, tuple[str, str]] = {
-    "sqnr_db": ("SQNR", "sqnr"),
-    "agreement": ("Agreement", "agreement"),
-    "top1": ("Top-1", "top1"),
-}
 _EMPTY: Json = {}
 
 
@@ -109,14 +103,16 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
         "placed": figures.placed(target),
         "lint_counts": figures.lint_counts(target),
         "headlines": [
-            (each, *_bars(each.metric, each.float_, each.built, scales)) for each in figures.headlines(target)
+            (each, *accuracy_view.interval_bars(each.metric, each.float_, each.built, scales))
+            for each in figures.headlines(target)
         ],
         "gates": (verify or _EMPTY).get("gates", ()),
+        "error_lines": _lines(str((target.get("error") or _EMPTY).get("message", ""))),
         "failed_gates": [gate for gate in (verify or _EMPTY).get("gates", ()) if not gate.get("passed")],
-        "measures": [_measures(output, scales) for output in _outputs(target)],
-        "histograms": [view for output in _outputs(target) if (view := _histograms(output))],
-        "layers": _layers((verify or _EMPTY).get("layers", ())[:_MOST_ROWS]),
-        "alternatives": _alternatives(verify),
+        "measures": [accuracy_view.measures(output, scales) for output in _outputs(target)],
+        "histograms": [view for output in _outputs(target) if (view := accuracy_view.histograms(output))],
+        "layers": accuracy_view.layers((verify or _EMPTY).get("layers", ())[:_MOST_ROWS]),
+        "alternatives": accuracy_view.alternatives(verify),
         "runs": chart.placement_runs(operators) if any(o.get("runs_on") in ("dlpu", "cpu") for o in operators) else [],
         "findings": _grouped((target.get("lint") or _EMPTY).get("findings", ())),
         "compiler": _compiler(target.get("compiler")),
@@ -128,89 +124,14 @@ def _target(target: Json, number: int, scales: Mapping[str, chart.Scale]) -> dic
 
 
 def identifier(soc: str, number: int) -> str:
-    """An id for links: the SoC's name where it is a plain one."""
-    return soc if re.fullmatch(r"[a-z][a-z0-9-]{0,40}", soc) else f"target-{number}"
+    """Return an id for links: with the SoC's name, where it is a plain one."""
+    return f"soc-{soc}" if re.fullmatch(r"[a-z][a-z0-9-]{0,40}", soc) else f"target-{number}"
 
 
-def _bars(
-    metric: str, floats: Json | None, built: Json | None, scales: Mapping[str, chart.Scale]
-) -> tuple[chart.Interval | None, chart.Interval | None]:
-    scale = scales["sqnr" if metric in ("sqnr", "sqnr_db") else "share"]
-    return chart.interval(floats, scale), chart.interval(built, scale)
-
-
-def _measures(output: Json, scales: Mapping[str, chart.Scale]) -> dict[str, Any]:
-    """The rows of the accuracy table of one output."""
-    rows = []
-    for metric in ("top1", "top5"):
-        floats, built, drop = ((output.get(key) or _EMPTY).get(metric) for key in ("float", "built", "drop"))
-        if floats or built:
-            name = "right" if output.get("kind") == "binary" else figures.METRICS[metric]
-            rows.append(_measure(name, metric, floats, built, drop, scales))
-    for key, metric in (("agreement", "agreement"), ("sqnr_db", "sqnr"), ("mae", "mae")):
-        if output.get(key):
-            rows.append(_measure(figures.METRICS[metric], metric, None, output[key], None, scales))
-    return {"output": output, "rows": rows}
-
-
-def _measure(
-    name: str,
-    metric: str,
-    floats: Json | None,
-    built: Json | None,
-    drop: Json | None,
-    scales: Mapping[str, chart.Scale],
-) -> dict[str, Any]:
-    bars = (None, None) if metric == "mae" else _bars(metric, floats, built, scales)
-    return {"name": name, "metric": metric, "float": floats, "built": built, "drop": drop, "bars": bars}
-
-
-def _histograms(output: Json) -> dict[str, Any] | None:
-    values, errors = output.get("histogram") or _EMPTY, output.get("errors") or _EMPTY
-    found = {
-        "output": output,
-        "values": chart.histogram(values.get("edges"), values.get("built"), values.get("float")),
-        "errors": chart.histogram(errors.get("edges"), errors.get("counts")),
-    }
-    return found if found["values"] or found["errors"] else None
-
-
-def _layers(layers: Sequence[Json]) -> dict[str, Any] | None:
-    """Layers worst first, the bar of each as a share of the worst error."""
-    if not layers:
-        return None
-    errors = [(layer, chart.relative_error(layer)) for layer in layers]
-    ordered = sorted(errors, key=lambda pair: pair[1] if pair[1] is not None else -1.0, reverse=True)
-    worst = ordered[0][1] or 1.0
-    rows = [{"layer": layer, "error": error, "bar": round(100 * (error or 0.0) / worst, 2)} for layer, error in ordered]
-    shown = len(rows) if len(rows) <= _LAYERS_SHOWN + 4 else _LAYERS_SHOWN
-    return {"shown": rows[:shown], "rest": rows[shown:], "strip": chart.error_strip(layers, _WORST_MARKED)}
-
-
-def _alternatives(verify: Json | None) -> dict[str, Any] | None:
-    rows = (verify or _EMPTY).get("alternatives", ())
-    if not rows:
-        return None
-    found = [{str(output.get("name")): output for output in row.get("outputs", ())} for row in rows]
-    names = list(dict.fromkeys(name for outputs in found for name in outputs))
-    measured = {
-        name: [
-            key
-            for key in _ALTERNATIVE_FIGURES
-            if any(name in each and each[name].get(key) is not None for each in found)
-        ]
-        for name in names
-    }
-    built = next((outputs for row, outputs in zip(rows, found, strict=True) if row.get("is_built")), _EMPTY)
-    return {
-        "names": [name for name in names if measured[name]],
-        "figures": measured,
-        "words": _ALTERNATIVE_FIGURES,
-        "before": built,
-        "rows": list(zip(rows, found, strict=True)),
-        "boxes": any(row.get("matched") is not None for row in rows),
-        "columns": sum(map(len, measured.values())),
-    }
+def _lines(message: str) -> list[str]:
+    """The lines of a message; what is indented in all but the first, as a table is, moves to the margin."""
+    first, _, rest = message.partition("\n")
+    return [first, *textwrap.dedent(rest).splitlines()]
 
 
 def _grouped(findings: Sequence[Json]) -> list[dict[str, Any]]:

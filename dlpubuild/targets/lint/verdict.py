@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal
 
 from dlpubuild.errors import ErrorCode, GateError
+from dlpubuild.manifest.wording import counted
 from dlpubuild.targets.lint.model import SEVERITIES
 
 if TYPE_CHECKING:
@@ -61,16 +62,17 @@ def hold_against_lint(report: LintReport, fail_on: FailOn, *, file: str | PurePa
 
 
 def lint_notes(report: LintReport, fail_on: FailOn) -> tuple[str, ...]:
-    """Return one sentence on the warnings that do not fail, if there are any, naming the rules with most of them."""
+    """Return one sentence on the errors and warnings that do not fail, if there are any, with the commonest rules."""
     failed = set(map(id, failing(report, fail_on)))
-    warnings = [each for each in report.findings if each.severity != "advice" and id(each) not in failed]
-    if not warnings:
+    noted = [each for each in report.findings if each.severity != "advice" and id(each) not in failed]
+    if not noted:
         return ()
-    rules = _by_count(warnings)
+    rules = _by_count(noted)
     shown = ", ".join(f"{rule.partition('/')[2]} ({count})" for rule, count in rules[:_SHOWN_NOTES])
     more = ", ..." if len(rules) > _SHOWN_NOTES else ""
-    count = f"{len(warnings)} warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-    return (f"lint has {count}: {shown}{more}; dlpubuild lint says more{_cpu(report)}",)
+    counts = [(severity, sum(each.severity == severity for each in noted)) for severity in SEVERITIES]
+    told = " and ".join(counted(count, severity) for severity, count in counts if count)
+    return (f"lint has {told}: {shown}{more}{_cpu(report)}",)
 
 
 def _by_count(findings: Sequence[LintFinding]) -> list[tuple[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -273,6 +274,16 @@ def test_damaged_files_are_errors(empty: Tool, folder: Path, data: bytes) -> Non
     done = empty.run("lint", "m.tflite")
     assert done.code == ExitCode.STEP_FAILED
     assert "m.tflite" in done.err
+
+
+def test_a_name_that_is_no_utf8_can_be_told(empty: Tool, folder: Path) -> None:
+    name = os.fsdecode(b"\xff <b>.tflite")
+    (folder / name).write_bytes(PER_TENSOR)
+    assert empty.spawn("lint", name, "-t", "artpec8").code == 0
+    told = json.loads(empty.spawn("lint", name, "-t", "artpec8", "--json").out)
+    assert told["file"] == "\\udcff <b>.tflite"
+    log = json.loads(empty.spawn("lint", name, "-t", "artpec8", "--sarif", "-").out)
+    assert log["runs"][0]["artifacts"][0]["location"]["uri"] == "%FF%20%3Cb%3E.tflite"
 
 
 def test_a_file_that_is_not_there_is_an_error(empty: Tool, folder: Path) -> None:

@@ -190,6 +190,18 @@ def test_a_report_that_cannot_be_written_fails_the_build_but_not_its_packages(to
     assert "dlpu.toml/x.html" in elsewhere.err
 
 
+def test_an_soc_called_report_is_in_nobodys_way(empty: Tool) -> None:
+    write_project(empty.folder, socs=["report"])
+    assert empty.run("build").code == 0
+    assert empty.packages() == ["toy-1.0.0-report.tar.gz"]
+    assert reports(empty) == [*NAMES, "toy-1.0.0-report.tar.gz"]
+    assert (empty.folder / "dist/toy-1.0.0-report/model.json").is_file()
+    assert "nothing had to run" in empty.run("build").out
+    assert json.loads(empty.run("report", "--json").out) == document(empty)
+    assert empty.run("clean").code == 0
+    assert [path.name for path in (empty.folder / "dist").iterdir()] == [".dlpubuild.lock"]
+
+
 def test_clean_takes_reports_along(tool: Tool) -> None:
     tool.run("build")
     assert tool.run("clean").code == 0

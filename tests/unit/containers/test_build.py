@@ -268,7 +268,7 @@ def test_an_interrupted_build_leaves_no_process(tmp_path: Path) -> None:
             say=lambda _: None,
             cancelled=cancelled,
         )
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 30
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 

@@ -91,7 +91,7 @@ def test_what_the_model_was_compiled_from_comes_after_it(tmp_path: Path) -> None
 
 
 def test_a_model_that_claims_to_be_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "_MAX_MODEL_BYTES", len(MODEL) - 1)
+    monkeypatch.setattr(contents, "MAX_MODEL_BYTES", len(MODEL) - 1)
     assert fault(archive(tmp_path / "a.tar.gz", {"x/model/model.tflite": MODEL})) is ErrorCode.NOT_A_MODEL
 
 

@@ -142,3 +142,14 @@ def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
     folder = put_folder(tmp_path, with_sums(content()))
     os.mkfifo(folder / "pipe")
     assert open_sealed(folder).soc == "artpec8"
+
+
+@FORMS
+def test_names_in_a_package_cannot_steer_the_terminal(tmp_path: Path, form: str) -> None:
+    with pytest.raises(OutOfDateError) as caught:
+        open_sealed(put(tmp_path / "a", with_sums(content()) | {"\x1b[31mred": b""}, form))
+    assert "\x1b" not in caught.value.message
+    table = json.loads(content()["model.json"]) | {"soc": {"name": "\x1b[31mred"}}
+    with pytest.raises(DlpuError) as refused:
+        open_sealed(put(tmp_path / "b", with_sums(content() | {"model.json": json.dumps(table).encode()}), form))
+    assert "\x1b" not in refused.value.message

@@ -94,6 +94,7 @@ def test_smaller_weights_are_measured_beside_the_float_import_of_other_targets(
 def test_of_what_only_a_camera_reads_the_float_model_is_measured(tmp_path: Path, parser: str) -> None:
     plan = plan_build(project(tmp_path, f'[target.cv25]\nparser = "{parser}"\n'))
     assert inputs(plan, "cv25") == {"in/model.tflite": "import", "in/validation": "files"}
+    assert "float" not in measuring(plan, "cv25").params
     assert measuring(plan, "cv25").toolchain.name == "tf2"
 
 

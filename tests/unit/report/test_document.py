@@ -21,6 +21,7 @@ from dlpubuild.package.spec import CompilerFacts
 from dlpubuild.package.stamp import WrittenPackage
 from dlpubuild.package.target import PackagedTarget
 from dlpubuild.plan.model import OutputOf, Plan, PlannedTarget
+from dlpubuild.project.app_folder import AppFile, AppFolder
 from dlpubuild.project.lock import files_digest
 from dlpubuild.project.model import KnownSignature, ModelSource, Project, SampleSource, SourceFile
 from dlpubuild.report.build import BuildResult, TargetResult
@@ -350,6 +351,13 @@ def test_one_file_is_told_by_its_own_digest_and_many_by_that_of_the_lock(facts: 
     assert f"sha256:{told['model']['sha256']}" == files_digest(files)
     assert (told["model"]["bytes"], told["model"]["files"]) == (len(b"graph") + len(b"weights"), 2)
     assert told["calibration"]["sha256"] == digest_bytes(b"123").hash
+
+
+def test_an_application_of_the_projects_own_is_told_as_its_files(facts: BuildFacts, tmp_path: Path) -> None:
+    file = AppFile(path="src/main.c", source=tmp_path / "main.c", digest=digest_bytes(b"int"), executable=False)
+    app = AppFolder(name="app", files=(file, replace(file, path="LICENSE")))
+    found = {each.kind: each for each in project_inputs(replace(facts.project, app=app))}["application"]
+    assert (found.name, [each.name for each in found.files]) == ("app", ["app/src/main.c", "app/LICENSE"])
 
 
 def test_toolchains_are_told_with_the_version_of_tensorflow(facts: BuildFacts) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from dlpubuild.report.text import Paint, columns, display_width, printable, seconds_text, size_text
+from dlpubuild.report.text import (
+    Paint,
+    columns,
+    display_width,
+    fitted,
+    printable,
+    seconds_text,
+    shortened,
+    size_text,
+    wrapped,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +96,24 @@ def test_color_is_left_out_where_it_is_not_wanted() -> None:
 )
 def test_what_would_steer_a_terminal_is_shown_as_an_escape(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_columns_are_shortened_in_the_order_asked_for_until_they_fit() -> None:
+    rows = [("a" * 40, "b" * 40)]
+    assert fitted(rows, shrink=(1, 0), width=60) == "a" * 40 + "  " + "b" * 8 + "…" + "b" * 9
+    assert max(map(len, fitted(rows, shrink=(1, 0), width=30).splitlines())) == 30
+    assert fitted(rows, shrink=(1, 0)) == columns(rows)
+
+
+def test_a_text_is_cut_in_its_middle() -> None:
+    assert shortened("abcdefghij", 7) == "abc…hij"
+    assert shortened("abcdefghij", 10) == "abcdefghij"
+    assert display_width(shortened("名前" * 20, 12)) <= 12
+
+
+def test_long_lines_go_on_below_their_label() -> None:
+    assert wrapped([("label", "one two three four"), ("x", "")], 19) == [
+        ("label", "one two"),
+        ("", "three four"),
+        ("x", ""),
+    ]

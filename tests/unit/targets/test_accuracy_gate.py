@@ -14,85 +14,10 @@ from dlpubuild.targets.accuracy_gate import AccuracyError, AccuracyLimits, gate_
 from dlpubuild.targets.load import load_socs
 from dlpubuild.targets.model import Target
 from dlpubuild.targets.verification import Verification, read_verification
+from tests.factories.verify_documents import alternative, boxes, document, layer, output
 
 SOCS = load_socs([templates_dir()], trusted=templates_dir())
 LIMITS = AccuracyLimits(metric="top1", max_drop=0.02, min_agreement=0.97, min_sqnr=20.0)
-
-
-def share(value: float | None) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    return {"count": round(value * 1000), "of": 1000, "value": value, "low": value - 0.01, "high": value + 0.01}
-
-
-def figure(value: float | None) -> dict[str, Any] | None:
-    return None if value is None else {"value": value, "low": value, "high": None}
-
-
-def output(
-    name: str = "probabilities",
-    *,
-    top1: tuple[float, float] | None = (0.99, 0.98),
-    agreement: float | None = 0.99,
-    sqnr: float | None = 30.0,
-    mae: float | None = 0.01,
-    kind: str = "classes",
-) -> dict[str, Any]:
-    """An output as a step leaves it; `top1` is that of the float model and of the built one."""
-    return {
-        "name": name,
-        "kind": kind,
-        "elements": 10,
-        "float": {"top1": share(top1[0]) if top1 else None, "top5": None},
-        "built": {"top1": share(top1[1]) if top1 else None, "top5": None},
-        "drop": {"top1": figure(round(top1[0] - top1[1], 6)) if top1 else None},
-        "agreement": share(agreement),
-        "sqnr_db": figure(sqnr),
-        "mae": figure(mae),
-        "histogram": {"edges": [], "float": [], "built": []},
-        "errors": {"edges": [], "counts": []},
-    }
-
-
-def document(*outputs: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "samples": 1000,
-        "labelled": True,
-        "compared_with_float": True,
-        "outputs": list(outputs or (output(),)),
-        "boxes": None,
-        "layers": [],
-        "layers_note": "",
-        "alternatives": [],
-        "notes": [],
-        **more,
-    }
-
-
-def boxes(matched: float) -> dict[str, Any]:
-    return {
-        "matched": share(matched),
-        "float_boxes": 1000,
-        "built_boxes": 990,
-        "mean_iou": 0.9,
-        "score_mae": 0.01,
-        "iou_threshold": 0.5,
-        "score_threshold": 0.3,
-        "layout": "ssd",
-    }
-
-
-def alternative(scheme: str, samples: int, *, top1: float, is_built: bool = False) -> dict[str, Any]:
-    figures = {"name": "probabilities", "sqnr_db": 40.0, "mae": 0.001, "agreement": 0.999, "top1": top1}
-    return {
-        "scheme": scheme,
-        "calibration_samples": samples,
-        "is_built": is_built,
-        "matched": None,
-        "outputs": [figures],
-        "failure": "",
-    }
 
 
 def gates(limits: AccuracyLimits, found: dict[str, Any]) -> list[tuple[str, str, bool]]:
@@ -202,21 +127,7 @@ def test_another_number_of_calibration_samples_is_advised_where_it_would_have_pa
 
 
 def test_the_layers_that_lose_most_are_named() -> None:
-    layers = [
-        {
-            "index": index,
-            "operator": "CONV_2D",
-            "tensor": f"layer-{index}",
-            "sqnr_db": decibels,
-            "mae": 0.1,
-            "low": 0.0,
-            "high": 1.0,
-            "step": 0.1,
-            "used": 0.5,
-            "elements": 4,
-        }
-        for index, decibels in enumerate((30.0, None, 3.0, 12.0, 9.0))
-    ]
+    layers = [layer(index, decibels) for index, decibels in enumerate((30.0, None, 3.0, 12.0, 9.0))]
     hint = refused(document(output(top1=(0.99, 0.9)), layers=layers)).hint
     assert hint.index("layer-2") < hint.index("layer-4") < hint.index("layer-3")
     assert "layer-0" not in hint
