@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dlpubuild.package.target import unbuilt_request
+from dlpubuild.package.request import unbuilt_request
 from dlpubuild.plan.model import OutputOf, Plan
 from dlpubuild.plan.toolchains import sdk_of
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlpubuild.cas.faults import input_faults
-from dlpubuild.package.target import hold_against_needs
+from dlpubuild.package.needs import hold_against_needs
 from dlpubuild.plan.model import ProjectModel
 from dlpubuild.project.ready_model import BIN_HEAD_BYTES, guess_bin_soc
 from dlpubuild.tflite.read import read_file

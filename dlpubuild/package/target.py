@@ -9,41 +9,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild import __version__
-from dlpubuild.cas.digest import EMPTY_DIGEST
 from dlpubuild.errors import DlpuError
 from dlpubuild.package.accuracy import accuracy_notes, hold_against_accuracy, measured, packaged_figures
-from dlpubuild.package.binary_target import binary_compiler, binary_description
+from dlpubuild.package.binary_target import binary_description
 from dlpubuild.package.checked import read_measured
-from dlpubuild.package.compiled import BINARY_FILE, compiled_facts, read_report
+from dlpubuild.package.compiled import BINARY_FILE, read_report
 from dlpubuild.package.linted import lint_built
+from dlpubuild.package.needs import check_labels, file_of, hold_against_needs, model_needs
+from dlpubuild.package.request import built_request, unbuilt_request
 from dlpubuild.package.spec import (
     BundleSpec,
-    InputPreprocessing,
     PackageRequest,
-    SocFacts,
-    ToolchainFacts,
-    default_app_name,
 )
 from dlpubuild.package.stamp import current_package
-from dlpubuild.project.labels import check_label_count
 from dlpubuild.project.lint_rules import settings_of
-from dlpubuild.project.model import KnownTensor
 from dlpubuild.targets.collapse import check_notes, hold_against_collapse
-from dlpubuild.targets.gate import ModelNeeds, gate_findings, raise_for_findings
 from dlpubuild.targets.lint.surprise import surprise_notes
 from dlpubuild.targets.lint.verdict import hold_against_lint, lint_notes
 from dlpubuild.targets.mapping import hold_against_share, mapping_notes
 from dlpubuild.tflite.detection import DETECTION_OPERATOR
-from dlpubuild.tflite.facts import EDGETPU_OPERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from dlpubuild.cas.digest import Digest
     from dlpubuild.cas.store import Store
@@ -62,10 +54,6 @@ if TYPE_CHECKING:
     from dlpubuild.targets.output_figures import OutputCheck
     from dlpubuild.targets.verification import Verification
     from dlpubuild.tflite.model import TfliteModel
-    from dlpubuild.toolchains.pins import ToolchainPin
-
-# The package that a toolchain's results are told by.
-_FRAMEWORKS = ("tensorflow-cpu", "tensorflow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +61,11 @@ class PackagedTarget:
     """The packages of one target and what is in them.
 
     `io` is the type of inputs and outputs, both where they differ. `quantization` and `operators` are read from the
-    model's file, before it was compiled. `package` is the bundle,
-    `eap` the application; each is None where the manifest asks for none. `written` is False where all lay there
-    already. `notes` are what a person should know of the model, a sentence each; `check` is what
-    was measured of an integer model, `lint` what its operators are to the SoC, `verification` how it compares with the
-    float model on the validation data. `compiler` made the model, if any did, and `mapping` is what it said; `binary`
-    describes a model that only the camera can read.
+    model's file, before it was compiled. `package` is the bundle, `eap` the application; each is None where the
+    manifest asks for none. `written` is False where all lay there already. `notes` are what a person should know of the
+    model, a sentence each; `check` is what was measured of an integer model, `lint` what its operators are to the SoC,
+    `verification` how it compares with the float model on the validation data. `compiler` made the model, if any did,
+    and `mapping` is what it said; `binary` describes a model that only the camera can read.
     """
 
     soc: str
@@ -128,7 +115,7 @@ def package_target(
     check = None if built.checked is None else read_measured(built.checked, store)
     verification = measured(project, planned, built.verified, store)
     request = replace(
-        _built_request(project, planned, built, report, store, epoch_s),
+        built_request(project, planned, built, report, store, epoch_s),
         accuracy=packaged_figures(verification, is_binary=planned.binary is not None),
     )
     binary = None
@@ -138,16 +125,16 @@ def package_target(
     key = _passed_key(project, target, built)
     if memo.recall("model-passed-1", key) is None:
         if binary is not None:
-            _check_labels(project, binary)
+            check_labels(project, binary)
         else:
             hold_against_needs(project, target, read.model())
         if check is not None:
-            hold_against_collapse(check, target, file=_file_of(target))
+            hold_against_collapse(check, target, file=file_of(target))
         if report is not None:
-            hold_against_share(report, target.min_mapped, soc=target.name, file=_file_of(target))
+            hold_against_share(report, target.min_mapped, soc=target.name, file=file_of(target))
         memo.remember("model-passed-1", key, b"")
     lint = _linted(project, target, built, read, memo)
-    hold_against_accuracy(project, target, verification, file=_file_of(target))
+    hold_against_accuracy(project, target, verification, file=file_of(target))
     formats = project.manifest.package.formats
     package, eap, is_new, is_eap_new = None, None, False, False
     if "bundle" in formats:
@@ -197,30 +184,8 @@ def _linted(project: Project, target: Target, built: BuiltModel, read: _Reader, 
     source = read if digest == read.digest else _Reader(store=read.store, digest=digest)
     settings = settings_of(project.manifest)
     report = lint_built(target.soc, digest, source.model, settings=settings, memo=memo)
-    hold_against_lint(report, settings.fail_on, file=_file_of(target))
+    hold_against_lint(report, settings.fail_on, file=file_of(target))
     return report
-
-
-def _built_request(
-    project: Project,
-    planned: PlannedTarget,
-    built: BuiltModel,
-    report: MappingReport | None,
-    store: Store,
-    epoch_s: int,
-) -> PackageRequest:
-    """All of a request, now that the model is built."""
-    request = replace(
-        unbuilt_request(project, planned.target, epoch_s),
-        model_path=Path(store.folder.blob_path(built.model)),
-        model_digest=built.model,
-        toolchain=None if planned.toolchain is None else _toolchain(planned.toolchain),
-    )
-    if report is not None and planned.compiled is not None:
-        return replace(request, compiled=compiled_facts(planned.compiled, built.readable, report, store))
-    if planned.binary is not None and built.binary_record is not None:
-        return replace(request, binary_compiler=binary_compiler(planned.binary, built.binary_record, store))
-    return request
 
 
 def check_packages(project: Project, socs: Mapping[str, Soc], *, epoch_s: int) -> tuple[str, ...]:
@@ -294,42 +259,6 @@ def _write(request: PackageRequest, model: ModelDescription, out_dir: Path) -> W
     return write_bundle(BundleSpec(request=request, model=model), out_dir)
 
 
-def _check_labels(project: Project, model: ModelDescription) -> None:
-    outputs = [KnownTensor(name=tensor.name, shape=tensor.shape) for tensor in model.outputs]
-    check_label_count(project.manifest, project.labels, outputs)
-
-
-def model_needs(target: Target, *, is_compiled: bool = False) -> ModelNeeds:
-    """Return what a built model must be for `target`; `is_compiled` where the project brings what a compiler made."""
-    return ModelNeeds(
-        quantization=target.weight_scheme,
-        input_type=target.io,
-        output_type=target.output_io or target.io,
-        integer_only=target.soc.gate.integer_only or target.is_integer,
-        static_shapes=target.soc.gate.static_shapes,
-        batch=target.soc.gate.batch,
-        compiled_operator=EDGETPU_OPERATOR if is_compiled else None,
-    )
-
-
-def hold_against_needs(project: Project, target: Target, model: TfliteModel) -> None:
-    """Check a built model against the SoC's needs and the project's labels.
-
-    Raises:
-        GateError: what is in the file is not what the SoC needs; every fault is named.
-        ManifestError: the labels do not fit the model's outputs.
-    """
-    findings = gate_findings(model, model_needs(target, is_compiled=project.model.state == "compiled"))
-    raise_for_findings(findings, soc=target.name, file=_file_of(target))
-    outputs = [KnownTensor(name=model.public_name(tensor), shape=tensor.shape) for tensor in model.outputs]
-    check_label_count(project.manifest, project.labels, outputs)
-
-
-def _file_of(target: Target) -> str:
-    """The built model as the user knows it."""
-    return f"{target.name}/{target.soc.model_file}"
-
-
 @dataclass(slots=True)
 class _Reader:
     """Reads a model at most once, and only where it is asked for."""
@@ -360,75 +289,3 @@ def _passed_key(project: Project, target: Target, built: BuiltModel) -> str:
     labels = len(project.labels) if project.labels is not None else -1
     text = f"{__version__}\n{built}\n{model_needs(target)}\n{project.model.state}\n{target.min_mapped}\n{labels}"
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _preprocessing(project: Project, target: Target) -> tuple[InputPreprocessing, ...]:
-    """What the manifest says of each input, or what calibration did with images where it says nothing.
-
-    Only this target counts: a package must not depend on which others are built beside it.
-    """
-    section, data = project.manifest.calibration, project.calibration
-    saw_images = target.is_integer and data is not None and data.kind == "images"
-    resize = section.resize if section is not None and saw_images else None
-    declared = {each.name for each in project.manifest.model.inputs}
-    return tuple(
-        InputPreprocessing(
-            name=each.name,
-            color=each.color,
-            mean=each.mean or (0.0,),
-            std=each.std or (1.0,),
-            resize=resize,
-            layout=target.soc.input_layout,
-        )
-        for each in project.inputs
-        if each.name in declared or saw_images
-    )
-
-
-def unbuilt_request(project: Project, target: Target, epoch_s: int) -> PackageRequest:
-    """All of a request that is known before the model is built."""
-    manifest = project.manifest
-    section = manifest.project
-    return PackageRequest(
-        name=section.name,
-        version=section.version,
-        vendor=section.vendor,
-        license=section.license,
-        license_text=project.license_text,
-        app_name=manifest.package.acap.app_name or _own_name(project, target) or default_app_name(section.name),
-        soc=SocFacts(
-            name=target.name,
-            title=target.soc.title,
-            larod_device=target.soc.larod_device,
-            architecture=target.soc.architecture,
-            deep_learning_processor=target.soc.deep_learning_processor,
-        ),
-        model_file=target.soc.model_file,
-        model_path=Path(os.devnull),
-        model_digest=EMPTY_DIGEST,
-        preprocessing=_preprocessing(project, target),
-        labels=project.labels,
-        requested_quantization=target.quantization,
-        toolchain=None,
-        epoch_s=epoch_s,
-    )
-
-
-def _own_name(project: Project, target: Target) -> str | None:
-    """What the project's own application calls itself on this SoC, where that can be read."""
-    if project.app is None:
-        return None
-    from dlpubuild.package.eap.application import own_app_name  # noqa: PLC0415 - only an .eap needs it
-
-    return own_app_name(project.app, target.name)
-
-
-def _toolchain(pin: ToolchainPin) -> ToolchainFacts:
-    if pin.image is not None and pin.image.is_own:
-        return ToolchainFacts(name=pin.name, image=pin.image.reference)
-    packages = pin.packages
-    return ToolchainFacts(
-        name=pin.name,
-        tensorflow=next((packages[name] for name in _FRAMEWORKS if name in packages), None),
-        lock_sha256=pin.lock_sha256,
-    )

@@ -160,7 +160,7 @@ def _kinds(model: TfliteModel, facts: ModelFacts, width: int | None) -> str:
         (printable(row.label), str(row.times), row.versions, _or_dash(row.macs), _cost(row))
         for row in kind_rows(model)[:_SHOWN_ENDS]
     ]
-    header = (f"operators ({total})", "", "version", "MACs", "parameters")
+    header = (f"operators ({total})", "count", "version", "MACs", "parameters")
     return fitted(rows, header=header, width=width, shrink=(0,), right=frozenset({1, 3, 4}))
 
 

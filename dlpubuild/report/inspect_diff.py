@@ -58,7 +58,8 @@ def _operators(found: Difference, *, everything: bool, width: int | None) -> Ite
     yield f"operators: {', '.join(counts)}\n"
     if found.renamed:
         yield f"{found.renamed} of those that are the same give a tensor of another name\n"
-    often = Counter(change.name for each in found.operators for change in each.changes).most_common(_SHOWN_CHANGES)
+    names = (change.name for each in found.operators for change in each.changes if not _follows(change))
+    often = Counter(names).most_common(_SHOWN_CHANGES)
     if len(found.operators) > _SHOWN_CHANGES and often:
         words = (f"{_WORDS.get(name, name)} (of {count})" for name, count in often)
         yield f"what changed most often: {', '.join(words)}\n"
@@ -75,13 +76,27 @@ def _operator_lines(each: OperatorChange, *, several: bool, everything: bool, wi
     numbers = [str(one.index) for one in (each.old, each.new) if one is not None]
     place = " -> ".join(dict.fromkeys(numbers)) + (f" of subgraph {each.subgraph}" if several else "")
     yield f"{sign} {place}  {printable(each.label)}\n"
-    changes = each.changes if everything else each.changes[:_SHOWN_CHANGES]
+    telling = [change for change in each.changes if not _follows(change)]
+    changes = telling if everything else telling[:_SHOWN_CHANGES]
     for change in changes:
         name, old, new, relative = _change_row(change)
         line = f"      {name}: {shortened(old, _VALUE_WIDTH)} -> {shortened(new, _VALUE_WIDTH)}"
+        if name.endswith(": values") and change.old and change.new:
+            line = f"      {name} are others"
         yield (shortened(line, width) if width else line) + (f"  {relative}" if relative else "") + "\n"
-    if len(each.changes) > len(changes):
-        yield f"      and {len(each.changes) - len(changes)} more\n"
+    if len(telling) > len(changes):
+        yield f"      and {len(telling) - len(changes)} more\n"
+
+
+def _follows(change: Change) -> bool:
+    """Return whether a change says nothing beside that of the scales: an axis, and as many equal zero points."""
+    if change.name.endswith(": axis"):
+        return True
+    return (
+        change.name.endswith(": zero_points")
+        and bool(change.old and change.new)
+        and (set(change.old) == set(change.new))
+    )
 
 
 def _change_row(change: Change) -> tuple[str, str, str, str]:
@@ -125,6 +140,8 @@ def _number(value: int | float) -> str:  # noqa: PYI041 - they are shown differe
 def _tuple_text(name: str, value: Sequence[Any]) -> str:
     if name.endswith(("shape", "shape_signature")):
         return sizes_text(value)
+    if len(value) > 1 and all(isinstance(each, float) for each in value):
+        return f"{min(value):.4g} to {max(value):.4g} ({len(value)})"
     shown = ", ".join(f"{each:.6g}" if isinstance(each, float) else str(each) for each in value[:_SHOWN_NUMBERS])
     return f"{shown}, … ({len(value)})" if len(value) > _SHOWN_NUMBERS else shown or "none"
 

@@ -1,16 +1,22 @@
 """A built model beside the float model on validation samples: every output, and the boxes of a detector.
 
 In: both models and the samples. Out: what the document says of outputs and boxes. Outputs belong together by name, else
-by position. Both models run at once, each in a thread of its own, while the next samples are read and the last ones
-measured. Nothing is written here.
+by position. Where a sample takes long enough, both models run at once, each in a thread of its own, while the next
+samples are read and the last ones measured; the figures do not depend on it. Nothing is written here.
 """
 
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import stepio
 import verify_boxes
 import verify_outputs
 import verify_run
+
+# So many samples tell how long one takes; below this, threads that wait for Python's lock make it longer.
+_TRIED = 4
+_WORTH_THREADS_S = 0.001
 
 
 class Comparison:
@@ -76,24 +82,46 @@ def run_both(feed, floats, built, positions):
     is_one = floats is not None and floats.content == built.content
     subjects = [built] if is_one or floats is None else [floats, built]
     running = [verify_run.Running(each, feed.inputs, delegates=True) for each in subjects]
+    first = positions[:_TRIED]
+    values = feed.values(first)
+    started_s = time.monotonic()
+    results = [each.outputs(values) for each in running]
+    sample_s = (time.monotonic() - started_s) / len(first)
+    yield _both(first, results, is_one)
+    rest = verify_run.chunks(positions[_TRIED:], subjects)
+    if len(running) > 1 and sample_s > _WORTH_THREADS_S and len(os.sched_getaffinity(0)) > 1:
+        rest = _at_once(feed, running, rest)
+    else:
+        rest = _in_turn(feed, running, rest)
+    for some, results in rest:
+        yield _both(some, results, is_one)
+
+
+def _in_turn(feed, running, chunks):
+    for some in chunks:
+        values = feed.values(some)
+        yield some, [each.outputs(values) for each in running]
+
+
+def _at_once(feed, running, chunks):
     # One thread per model: an interpreter runs one sample at a time.
     pools = [ThreadPoolExecutor(max_workers=1) for _ in running]
+    waiting = None
     try:
-        waiting = None
-        for some in verify_run.chunks(positions, subjects):
+        for some in chunks:
             values = feed.values(some)
             started = [pool.submit(each.outputs, values) for pool, each in zip(pools, running)]
             if waiting is not None:
-                yield _finished(*waiting, is_one=is_one)
+                yield waiting[0], [each.result() for each in waiting[1]]
             waiting = (some, started)
-        yield _finished(*waiting, is_one=is_one)
+        if waiting is not None:
+            yield waiting[0], [each.result() for each in waiting[1]]
     finally:
         for pool in pools:
             pool.shutdown()
 
 
-def _finished(some, started, is_one):
-    results = [each.result() for each in started]
+def _both(some, results, is_one):
     return some, results[0] if is_one or len(results) > 1 else None, results[-1]
 
 

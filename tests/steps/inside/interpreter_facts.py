@@ -1,8 +1,9 @@
 """Say what TensorFlow itself knows of `.tflite` files; runs in the toolchain.
 
-In: `models`, paths; `make`, a path where an integer model with a scale per channel is written first. Out: per model its
-`tensors` and `operators` as the interpreter has them, and `schema`, per operator what TensorFlow's own copy of the schema
-reads: version, length of the custom options, builtin options under the schema's names with enumerations as numbers.
+In: `models`, paths; `make`, a path where an integer model with a scale per channel is written first. Out: per model
+its `tensors` and `operators` as the interpreter has them, and `schema`, per operator what TensorFlow's own copy of the
+schema reads: version, length of the custom options, builtin options under the schema's names with enumerations as
+numbers.
 """
 
 # mypy: ignore-errors
@@ -11,6 +12,7 @@ reads: version, length of the custom options, builtin options under the schema's
 import json
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -31,8 +33,7 @@ def make(path):
     converter.representative_dataset = lambda: ([generator.random((1, 16, 16, 3), np.float32)] for _ in range(4))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.uint8
-    with open(path, "wb") as stream:
-        stream.write(converter.convert())
+    Path(path).write_bytes(converter.convert())
 
 
 def tensor(details):
@@ -61,8 +62,7 @@ def options(found):
 def facts(path):
     resolver = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = tf.lite.Interpreter(model_path=path, experimental_op_resolver_type=resolver)
-    with open(path, "rb") as stream:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(stream.read()), 0))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(Path(path).read_bytes()), 0))
     return {
         "tensors": [tensor(each) for each in interpreter.get_tensor_details()],
         "operators": [

@@ -15,7 +15,8 @@ from dlpubuild.cas.faults import BlobMissingError
 from dlpubuild.cas.store import Store
 from dlpubuild.errors import ErrorCode, ExitCode, GateError, ManifestError, StepFailedError
 from dlpubuild.package.compiled import BuiltModel
-from dlpubuild.package.target import PackagedTarget, hold_against_needs, model_needs, package_target
+from dlpubuild.package.needs import hold_against_needs, model_needs
+from dlpubuild.package.target import PackagedTarget, package_target
 from dlpubuild.plan.model import PlannedTarget
 from dlpubuild.plan.planner import plan_build
 from dlpubuild.project.model import Project
