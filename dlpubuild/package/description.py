@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from dlpubuild.errors import ErrorCode, GateError
+from dlpubuild.tflite.detection import detection_shapes
 from dlpubuild.tflite.runtime import min_runtime
 
 if TYPE_CHECKING:
@@ -150,9 +151,14 @@ def describe_tflite(model: TfliteModel, facts: ModelFacts) -> ModelDescription:
         GateError: an input or output has a scale per channel, or one that is not a positive number. No
             runtime can feed such a tensor.
     """
+    shapes = detection_shapes(model)
+    outputs = (_io_tensor(model, tensor) for tensor in model.outputs)
     return ModelDescription(
         inputs=tuple(_io_tensor(model, tensor) for tensor in model.inputs),
-        outputs=tuple(_io_tensor(model, tensor) for tensor in model.outputs),
+        outputs=tuple(
+            replace(each, shape=shapes.get(index, each.shape))
+            for index, each in zip(model.main.outputs, outputs, strict=True)
+        ),
         operators=tuple(sorted(facts.operators.items())),
         macs=facts.macs,
         parameter_bytes=facts.parameter_bytes,

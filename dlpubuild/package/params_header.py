@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from dlpubuild.package.description import float32_text, image_geometry, preprocessing_by_input
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dlpubuild.package.description import IoTensor, TensorMemory
     from dlpubuild.package.spec import BundleSpec, InputPreprocessing
 
@@ -36,6 +38,7 @@ _C_TYPES = {
     "int64": ("int64_t", 8),
 }
 _DETECTIONS_RANK = 3
+_COORDINATES = 4
 _PRINTABLE = range(0x20, 0x7F)
 
 
@@ -168,8 +171,17 @@ def _classes(spec: BundleSpec) -> list[str]:
     elif shape and math.prod(shape[:-1]) == 1:
         lines.append(_define("NUM_CLASSES", shape[-1]))
     if len(shape) == _DETECTIONS_RANK:
-        lines.append(_define("NUM_DETECTIONS", shape[1]))
+        lines.append(_define("NUM_DETECTIONS", _detections(shape, spec.request.labels)))
     return lines
+
+
+def _detections(shape: Sequence[int], labels: Sequence[str] | None) -> int:
+    """Return the middle dimension, [1, N, values]; where labels tell that it is [1, values, N], the last one.
+
+    That is YOLOv8's: four coordinates and a score per class.
+    """
+    values = 0 if labels is None else _COORDINATES + len(labels)
+    return shape[2] if shape[1] == values and shape[2] not in (values, values + 1) else shape[1]
 
 
 def _prefix(stem: str, index: int, count: int) -> str:

@@ -31,6 +31,7 @@ from dlpubuild.targets.collapse import check_notes, hold_against_collapse
 from dlpubuild.targets.lint.surprise import surprise_notes
 from dlpubuild.targets.lint.verdict import hold_against_lint, lint_notes
 from dlpubuild.targets.mapping import hold_against_share, mapping_notes
+from dlpubuild.tflite.detection import DETECTION_OPERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,7 +152,7 @@ def package_target(
         eap=eap,
         written=is_new or is_eap_new,
         model_bytes=built.model.size_bytes,
-        io=_io_told(target, binary),
+        io=_io_told(target, binary, told["operators"]),
         quantization=told["quantization"],
         operators=told["operators"],
         notes=(
@@ -231,10 +232,12 @@ def _told(read: _Reader, memo: Memo) -> dict[str, Any]:
     return told
 
 
-def _io_told(target: Target, binary: ModelDescription | None) -> str:
+def _io_told(target: Target, binary: ModelDescription | None, operators: Mapping[str, int]) -> str:
     sides: tuple[str, str] = (target.io, target.output_io or target.io)
     if binary is not None and binary.inputs and binary.outputs:
         sides = (binary.inputs[0].dtype, binary.outputs[0].dtype)
+    elif DETECTION_OPERATOR in operators and target.output_io is None:
+        sides = (target.io, "float32")
     return "/".join(dict.fromkeys(sides))
 
 

@@ -19,6 +19,8 @@ _DATA_SIZED = ("NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5", "UNIQUE", "WH
 _NEVER_FOLDED = ("CUSTOM", "MULTINOMIAL", "RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM")
 _QUANTIZED = ("INT8", "UINT8", "INT16", "INT4")
 _BIGGEST_FOLDED = 1 << 20
+# TensorFlow Lite's own interpreter has it (tensorflow/lite/core/kernels/register.cc); it computes in float.
+_DETECTION = "TFLite_Detection_PostProcess"
 
 
 def main(params):
@@ -98,7 +100,8 @@ def _require_float(schema, model):
 def _require_builtin(schema, model):
     """A custom operator needs code that no interpreter here has, so such a model cannot be calibrated."""
     for code in model.operatorCodes:
-        if max(code.deprecatedBuiltinCode, code.builtinCode) == schema.BuiltinOperator.CUSTOM:
+        is_custom = max(code.deprecatedBuiltinCode, code.builtinCode) == schema.BuiltinOperator.CUSTOM
+        if is_custom and stepio.as_text(code.customCode or "") != _DETECTION:
             raise stepio.StepError(
                 "model-format",
                 'the .tflite has the custom operator "{}", which TensorFlow Lite alone cannot run'.format(

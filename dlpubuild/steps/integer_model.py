@@ -12,6 +12,8 @@ _CONVERTER_MODULE = "tensorflow/compiler/mlir/lite/python/_pywrap_converter_api.
 # tensorflow/compiler/mlir/lite/types.proto, message IODataType.
 _FLOAT32 = 1
 _QUANTIZED_INT8 = 9
+# Its outputs are float: made integers, boxes in pixels, indices of classes and counts would share 255 steps each.
+_DETECTION = "TFLite_Detection_PostProcess"
 _IO_TYPES = {"float32": _FLOAT32, "uint8": 17, "int8": 18}
 
 
@@ -21,11 +23,15 @@ def quantized(schema, calibrated, per_channel, input_type, output_type):
     Args:
         calibrated: the bytes of a calibrated float model.
         per_channel: whether weights get a scale per channel.
-        input_type, output_type: `float32`, `uint8` or `int8`.
+        input_type, output_type: `float32`, `uint8` or `int8`; where all outputs are those of a detection, they stay
+            float.
 
     Raises:
         StepError: `conversion` where TensorFlow cannot quantize it.
     """
+    found = detected(schema, calibrated)
+    if found and len(found) == schema.Model.GetRootAsModel(calibrated, 0).Subgraphs(0).OutputsLength():
+        output_type = "float32"
     try:
         content = _quantize(calibrated, per_channel, input_type, output_type)
     except stepio.StepError:
@@ -39,6 +45,19 @@ def quantized(schema, calibrated, per_channel, input_type, output_type):
     model = stepio.unpack(schema, content)
     _share_equal_buffers(model)
     return model, stepio.pack(model)
+
+
+def detected(schema, content):
+    """Return the numbers of the outputs that TFLite_Detection_PostProcess makes."""
+    model = schema.Model.GetRootAsModel(content, 0)
+    graph = model.Subgraphs(0)
+    made = set()
+    for number in range(graph.OperatorsLength()):
+        operator = graph.Operators(number)
+        code = model.OperatorCodes(operator.OpcodeIndex()).CustomCode()
+        if code and stepio.as_text(code) == _DETECTION:
+            made.update(operator.Outputs(at) for at in range(operator.OutputsLength()))
+    return {number for number in range(graph.OutputsLength()) if graph.Outputs(number) in made}
 
 
 def _quantize(calibrated, per_channel, input_type, output_type):

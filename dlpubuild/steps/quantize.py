@@ -26,6 +26,7 @@ def main(params):
             stepio.describe_tensors(schema, stepio.unpack(schema, calibrated)),
             _measurable(schema, model, content, params["per_channel"]),
             lambda: _other(schema, calibrated, params),
+            integer_model.detected(schema, calibrated),
         )
     stepio.write_step_json(
         stepio.tool_versions("tensorflow-cpu", "tensorflow", "numpy"), stepio.describe_tensors(schema, model), metrics

@@ -99,6 +99,7 @@ class Boxes:
         self._score_errors = []
         self._odd_scores = False
         self._broken = 0
+        self._shape = (0, 0)
 
     def add(self, count, floats, built):
         """Take all outputs of both models for `count` samples, each an array with a row per sample, or None."""
@@ -151,6 +152,7 @@ class Boxes:
 
     def _of_yolo(self, output):
         rows = output.reshape(output.shape[-2:])
+        self._shape = rows.shape
         if self.layout == "yolov8":
             rows = rows.T
         each_class = rows[:, _COORDINATES + (1 if self.layout == "yolov5" else 0) :]
@@ -170,6 +172,14 @@ class Boxes:
             )
         if self._broken:
             notes.append("boxes: {} samples have outputs that cannot be read; they do not count".format(self._broken))
+        first, last = self._shape
+        if first > last if self.layout == "yolov8" else last > first:
+            other = "yolov5" if self.layout == "yolov8" else "yolov8"
+            notes.append(
+                'boxes: [1, {}, {}] read as "{}" has more values per box than boxes; perhaps the layout is "{}"'.format(
+                    first, last, self.layout, other
+                )
+            )
         found = bool(self._ious)
         return {
             "layout": self.layout,

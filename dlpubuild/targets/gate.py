@@ -14,6 +14,7 @@ from math import prod
 from typing import TYPE_CHECKING, Final, Literal
 
 from dlpubuild.errors import ErrorCode, GateError
+from dlpubuild.tflite.detection import DETECTION_OPERATOR
 from dlpubuild.tflite.facts import is_flex, summarise
 from dlpubuild.tflite.weights import (
     EIGHT_BIT_TYPES,
@@ -39,9 +40,6 @@ DYNAMIC_RANGE_MIN_ELEMENTS: Final = 1024
 _INTEGER_SCHEMES: Final = frozenset({"per-tensor", "per-channel"})
 # Inputs and outputs that hold indices, counts or flags have no scale and no 8-bit form.
 _INDEX_TYPES: Final = frozenset({"int32", "int64", "bool"})
-# TensorFlow Lite brings this custom operator itself (tensorflow/lite/core/kernels/register.cc): it runs on the CPU of
-# every camera. Axis' model zoo has detectors that end with it, for ARTPEC-7, -8 and -9. It computes in float.
-DETECTION_OPERATOR: Final = "TFLite_Detection_PostProcess"
 
 
 class GateRule(StrEnum):
@@ -68,7 +66,7 @@ class ModelNeeds:
         quantization: the scheme asked for. `per-tensor` forbids a second scale anywhere; `per-channel` allows it
             and does not demand it: fully connected layers, and models without convolutions, have none.
         input_type: type of every input that is a real value; indices (int32, int64, bool without a scale) pass.
-        output_type: the same of every output.
+        output_type: the same of every output, but for those of the detection, which are float.
         integer_only: no float computation, no Flex and no custom operator, but for the detection that TensorFlow Lite
             brings itself.
         static_shapes: every size is known at build time.
@@ -205,8 +203,13 @@ def _io_types(model: TfliteModel, needs: ModelNeeds) -> Iterator[GateFinding]:
         (GateRule.INPUT_TYPE, "inputs", model.inputs, needs.input_type),
         (GateRule.OUTPUT_TYPE, "outputs", model.outputs, needs.output_type),
     )
+    # TensorFlow Lite brings this custom operator itself (tensorflow/lite/core/kernels/register.cc): it runs on the CPU
+    # of every camera. Axis' model zoo has detectors that end with it, for ARTPEC-7, -8 and -9. It computes in float.
+    detected = {at for each in model.main.operators if each.custom_code == DETECTION_OPERATOR for at in each.outputs}
     for rule, side, tensors, wanted in sides:
         for tensor in tensors:
+            if side == "outputs" and tensor.index in detected and tensor.dtype == "float32":
+                continue
             is_index = tensor.dtype in _INDEX_TYPES and tensor.quantization is None
             if tensor.dtype != wanted and not is_index:
                 yield GateFinding(

@@ -73,7 +73,7 @@ class Operator:
     (`edgetpu-custom-op`, `FlexErf`). `inputs` and `outputs` are tensor indices, -1 for an absent optional input.
     `options` holds the builtin options by schema name (`stride_h`, `padding`: `SAME`, `fused_activation_function`:
     `RELU6`), as far as the reader knows the operator. `custom_bytes` is the length of a custom operator's options,
-    which is where a compiler keeps what it made of the operators that it mapped.
+    which is where a compiler keeps what it made of the operators that it mapped, `custom_offset` where they begin.
     """
 
     index: int
@@ -83,6 +83,7 @@ class Operator:
     outputs: tuple[int, ...]
     custom_code: str = ""
     custom_bytes: int = 0
+    custom_offset: int = field(default=0, compare=False)
     options: Mapping[str, OptionValue]
 
     @property

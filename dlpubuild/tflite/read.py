@@ -27,7 +27,7 @@ from dlpubuild.tflite.flatbuffer import (
 )
 from dlpubuild.tflite.foreign import describe_foreign
 from dlpubuild.tflite.model import Operator, Signature, Subgraph, Tensor, TensorQuantization, TfliteModel
-from dlpubuild.tflite.read_options import FIRST_OUTSIDE_OFFSET, builtin_options, custom_bytes
+from dlpubuild.tflite.read_options import FIRST_OUTSIDE_OFFSET, builtin_options, custom_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -220,6 +220,7 @@ def _operator(
     buffer: FlatBuffer, index: int, table: Table, codes: Sequence[tuple[str, str, int]], tensor_count: int
 ) -> Operator:
     name, custom_code, version = _pick(codes, table.integer(0, UINT32), "operator code")  # opcode_index
+    custom_offset, custom_bytes = custom_span(buffer, table)
     return Operator(
         index=index,
         name=name,
@@ -227,7 +228,8 @@ def _operator(
         inputs=_tensor_indices(table.integers(1, INT32), tensor_count, lowest=-1),  # inputs
         outputs=_tensor_indices(table.integers(2, INT32), tensor_count, lowest=-1),  # outputs
         custom_code=custom_code,
-        custom_bytes=custom_bytes(buffer, table),
+        custom_bytes=custom_bytes,
+        custom_offset=custom_offset,
         options=builtin_options(table),
     )
 

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 FIRST_OUTSIDE_OFFSET = 2
 
 
-def custom_bytes(buffer: FlatBuffer, table: Table) -> int:
-    """Return the length of custom options, which lie in the flatbuffer or, like a Buffer's contents, behind it."""
+def custom_span(buffer: FlatBuffer, table: Table) -> tuple[int, int]:
+    """Return where custom options begin, and their length: in the flatbuffer or, like a Buffer's contents, behind."""
     offset = table.integer(9, UINT64)  # large_custom_options_offset
     if offset >= FIRST_OUTSIDE_OFFSET:
         length = table.integer(10, UINT64)  # large_custom_options_size
         buffer.check(offset, length)
-        return length
-    return (table.span(5) or (0, 0))[1]  # custom_options
+        return offset, length
+    return table.span(5) or (0, 0)  # custom_options
 
 
 def builtin_options(table: Table) -> Mapping[str, OptionValue]:

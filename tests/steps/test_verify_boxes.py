@@ -99,6 +99,12 @@ def test_a_layout_that_is_not_the_models_is_refused(shop: Workshop) -> None:
     assert "[verify.boxes] layout" in run.error["hint"]
 
 
+@pytest.mark.parametrize(("name", "layout"), [("yolov5", "yolov8"), ("yolov8", "yolov5"), ("yolov5", "yolov5")])
+def test_a_layout_that_is_likely_the_other_one_is_noted(shop: Workshop, name: str, layout: str) -> None:
+    notes = shop.document(name, io="float32", boxes={"layout": layout})["notes"]
+    assert any(f'perhaps the layout is "{name}"' in note for note in notes) == (name != layout)
+
+
 def test_alternatives_of_a_detector_have_the_share_of_boxes_found(shop: Workshop) -> None:
     more: dict[str, Any] = {"calibrated": "in/calibrated.tflite", "boxes": {"layout": "yolov8"}}
     staged = {"in/calibrated.tflite": shop.calibrated("yolov8")}

@@ -56,6 +56,15 @@ def test_the_names_of_axis_examples_are_defined() -> None:
     assert constants["NUM_DETECTIONS"] == "25200"
 
 
+@pytest.mark.parametrize(
+    ("shape", "detections"),
+    [((1, 7, 8400), "8400"), ((1, 8400, 8), "8400"), ((1, 7, 8), "7"), ((1, 7, 7), "7"), ((1, 9, 4), "9")],
+)
+def test_boxes_in_the_last_dimension_are_counted_where_labels_tell(shape: tuple[int, ...], detections: str) -> None:
+    spec = placeless_spec(replace(DESCRIPTION, outputs=(replace(PROBABILITIES, shape=shape),)))
+    assert defined(spec)["NUM_DETECTIONS"] == detections
+
+
 def test_the_guard_is_that_of_axis_examples() -> None:
     text = params_header(SINGLE).decode("ascii")
     assert "#ifndef MODEL_PARAMS_H\n#define MODEL_PARAMS_H\n" in text

@@ -258,6 +258,16 @@ def test_the_detection_that_tensorflow_lite_brings_itself_is_none() -> None:
     assert rules(custom_model("TFLite_Detection_PostProcess"), PER_TENSOR) == []
 
 
+def test_outputs_of_the_detection_are_float_whatever_the_type_of_the_others() -> None:
+    spec = custom_model("TFLite_Detection_PostProcess")
+    boxes = TensorSpec(name="boxes", shape=(), dtype="float32")
+    spec = with_graph(with_tensor(spec, 7, boxes), outputs=(7,))
+
+    assert rules(spec, replace(PER_TENSOR, output_type="uint8")) == []
+    other = with_graph(with_tensor(custom_model("Other"), 7, boxes), outputs=(7,))
+    assert "output-type" in rules(other, PER_TENSOR)
+
+
 def test_custom_operators_are_left_to_a_cpu() -> None:
     needs = replace(PER_TENSOR, integer_only=False)
 
