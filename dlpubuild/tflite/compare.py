@@ -120,11 +120,19 @@ class _Side:
         self.model = model
         self._left = _MAX_READS * model.size_bytes
         self._digests: dict[tuple[int, int], str] = {}
+        self._facts: dict[int, tuple[Any, ...]] = {}
 
     def facts(self, tensor: Tensor | None) -> tuple[Any, ...] | None:
         """Return `_TENSOR_FACTS` of a tensor; None for none."""
         if tensor is None:
             return None
+        # A hostile file has many operators on few tensors; the model keeps these, so that each id stays its own.
+        facts = self._facts.get(id(tensor))
+        if facts is None:
+            facts = self._facts[id(tensor)] = self._read(tensor)
+        return facts
+
+    def _read(self, tensor: Tensor) -> tuple[Any, ...]:
         found = tensor.quantization
         scales = (found.scales, found.zero_points, found.axis if found.per_channel else None) if found else (None,) * 3
         signature = tensor.shape_signature if tensor.is_dynamic else None

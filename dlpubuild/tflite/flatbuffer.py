@@ -72,7 +72,8 @@ class FlatBuffer:
         self.size = len(data)
         # Without sharing, each table takes 4 bytes of its own and 4 of a reference to it.
         self._tables_left = min(MAX_TABLES, self.size // 8 + _FREE_TABLES)
-        self._bytes_left = min(MAX_COPIED_BYTES, _NUMBER_COST * self.size + _FREE_BYTES)
+        # Without sharing, each number takes 4 bytes.
+        self._bytes_left = min(MAX_COPIED_BYTES, _NUMBER_COST // 4 * self.size + _FREE_BYTES)
         # What a vtable says, by its place: tables of one kind share a few.
         self._vtables: dict[int, tuple[int, ...]] = {}
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Kernels stop at 8 dimensions; a shape without a limit would make a product of millions of factors.
-MAX_RANK = 64
+MAX_RANK = 16
 # What is larger fits into no camera.
 MAX_FILE_BYTES = 512 << 20
 _HEAD_BYTES = 4096

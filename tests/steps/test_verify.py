@@ -37,7 +37,8 @@ def expected_sqnr(wanted: Any, given: Any) -> float:
 
 
 def expected_mae(wanted: Any, given: Any) -> float:
-    return math.fsum(abs(float(w) - float(g)) for w, g in zip(wanted.ravel(), given.ravel(), strict=True)) / wanted.size
+    errors = [abs(float(w) - float(g)) for w, g in zip(wanted.ravel(), given.ravel(), strict=True)]
+    return math.fsum(errors) / len(errors)
 
 
 def right(values: Any, labels: list[int], threshold: float) -> list[bool]:
@@ -244,6 +245,20 @@ def test_alternatives_are_what_quantizing_by_hand_gives(shop: Workshop) -> None:
             )
     for output, beside in zip(found[0]["outputs"], document["outputs"], strict=True):
         assert output["agreement"] == (beside["agreement"] and beside["agreement"]["value"])
+
+
+def test_alternatives_are_measured_on_some_of_many_samples(shop: Workshop) -> None:
+    random = np.random.default_rng(3)
+    np.savez(shop.folder / "many.npz", left=random.normal(size=(300, 6)), right=random.random((300, 6)))
+    files = {"in/data/samples.npz": shop.folder / "many.npz", "in/calibrated.tflite": shop.calibrated("pair")}
+    data = npz("in/data/samples.npz", 300)
+    document = shop.document("pair", data=data, files=files, calibrated="in/calibrated.tflite")
+    built, other = (by_name(way)["total"] for way in document["alternatives"])
+    whole = by_name(document)["total"]
+    assert [note for note in document["notes"] if "256 of 300 validation samples" in note] != []
+    assert built["sqnr_db"] != whole["sqnr_db"]["value"]
+    assert built["sqnr_db"] == pytest.approx(whole["sqnr_db"]["value"], abs=1)
+    assert other["agreement"] > 0.9
 
 
 def test_the_same_samples_give_the_same_bytes_on_any_number_of_cores(shop: Workshop) -> None:

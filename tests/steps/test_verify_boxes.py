@@ -97,3 +97,13 @@ def test_a_layout_that_is_not_the_models_is_refused(shop: Workshop) -> None:
     run = shop.step("heads", boxes={"layout": "yolov5"})
     assert (run.exit_code, run.error["code"]) == (1, "model-output")
     assert "[verify.boxes] layout" in run.error["hint"]
+
+
+def test_alternatives_of_a_detector_have_the_share_of_boxes_found(shop: Workshop) -> None:
+    more: dict[str, Any] = {"calibrated": "in/calibrated.tflite", "boxes": {"layout": "yolov8"}}
+    staged = {"in/calibrated.tflite": shop.calibrated("yolov8")}
+    document = shop.document("yolov8", io="float32", files=staged, **more)
+    built, other = document["alternatives"]
+    assert built["matched"] == document["boxes"]["matched"]["value"]
+    assert 0.5 < other["matched"] <= 1
+    assert [each["name"] for each in other["outputs"]] == ["boxes"]

@@ -12,11 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dlpubuild.errors import DlpuError, ErrorCode
+from dlpubuild.report.inspect import Shown, inspect_pieces
+from dlpubuild.report.inspect_html import Section, inspect_html
+from dlpubuild.report.inspect_json import inspect_json
+from dlpubuild.report.json_text import json_chunks
 from dlpubuild.targets.gate import ModelNeeds, gate_findings
 from dlpubuild.tflite.facts import summarise
 from dlpubuild.tflite.flatbuffer import NotAModelError
 from dlpubuild.tflite.model import TfliteModel
-from dlpubuild.tflite.read import MAX_RANK, read_model
+from dlpubuild.tflite.read import MAX_RANK, MAX_SUBGRAPHS, read_model
 from tests.factories.inspections import look
 from tests.factories.mutations import damaged_models
 from tests.factories.tflite_factory import TensorSpec, encode, float_model, integer_model, with_tensor
@@ -126,9 +130,10 @@ def table(builder: flatbuffers.Builder, **fields: int) -> int:
     return int(builder.EndObject())
 
 
-def finished(builder: flatbuffers.Builder, graphs: int) -> bytes:
+def finished(builder: flatbuffers.Builder, graphs: int, codes: int = 0) -> bytes:
     builder.StartObject(8)
     builder.PrependUint32Slot(0, 3, 0)
+    builder.PrependUOffsetTRelativeSlot(1, codes, 0)
     builder.PrependUOffsetTRelativeSlot(2, graphs, 0)
     builder.Finish(builder.EndObject(), file_identifier=b"TFL3")
     return bytes(builder.Output())
@@ -145,6 +150,43 @@ def test_one_graph_that_is_referred_to_many_times_is_refused_soon_and_in_little_
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_more_graphs_than_any_model_has_are_refused() -> None:
+    builder = flatbuffers.Builder(1 << 16)
+    data = finished(builder, repeated(builder, table(builder), MAX_SUBGRAPHS + 1)) + bytes(1 << 16)
+
+    with pytest.raises(NotAModelError) as caught:
+        read_model(data)
+
+    assert f"{MAX_SUBGRAPHS + 1} graphs" in caught.value.message
+
+
+def test_many_operators_on_many_tensors_are_shown_in_little_memory() -> None:
+    """The most that a file of its size may hold: what is shown of it is made piece by piece."""
+    builder = flatbuffers.Builder(1 << 18)
+    builder.StartVector(4, 200, 4)
+    for _ in range(200):
+        builder.PrependInt32(0)
+    ends = builder.EndVector()
+    tensors = repeated(builder, table(builder), 1_500)
+    operators = repeated(builder, table(builder, f1=ends, f2=ends), 60)
+    graphs = repeated(builder, table(builder, f0=tensors, f3=operators), 1)
+    model = read_model(finished(builder, graphs, repeated(builder, table(builder), 1)) + bytes(1 << 17))
+    facts = summarise(model)
+
+    tracemalloc.start()
+    try:
+        sizes = [
+            sum(map(len, inspect_pieces("name", model, facts, Shown(operators=True, tensors=True)))),
+            sum(map(len, json_chunks(inspect_json(model, facts)))),
+            sum(map(len, inspect_html("name", [Section(name="name", model=model, facts=facts)]))),
+        ]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
+    assert min(sizes) > 50_000
 
 
 def test_one_vector_of_numbers_that_is_read_many_times_is_refused() -> None:
