@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import shlex
 import sys
@@ -37,6 +38,7 @@ from dlpubuild.errors import (
     ErrorCode,
     ExitCode,
     InterruptedBuildError,
+    Location,
     OutputError,
     StepFailedError,
 )
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# What is wrong with a path that the user named, wherever that is found out; never a fault of the tool.
+_OF_PATHS = (errno.EACCES, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 _HELP = """Turn trained neural networks into reproducible packages for the DLPUs of Axis cameras.
 
 \b
@@ -93,7 +97,23 @@ app.add_typer(cache.app, name="cache")
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    _speak_utf8()
     sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def _speak_utf8() -> None:
+    """See to it that what is told can be written, whatever the locale says.
+
+    Files and pipes get UTF-8, which JSON, HTML and Markdown are in; a terminal of another encoding gets a question mark
+    for what it cannot show.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper) or stream.encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+            continue
+        if stream.isatty():
+            stream.reconfigure(errors="replace")
+        else:
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -153,6 +173,10 @@ def _other(error: Exception) -> int:
         return int(getattr(error, "exit_code", ExitCode.USAGE))
     if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
         return _unwritable(error)
+    if isinstance(error, OSError) and error.errno in _OF_PATHS and error.filename is not None:
+        path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+        told = f"it cannot be read or written: {error.strerror}"
+        return _report([DlpuError(ErrorCode.PATH_KIND, told, location=Location(path))], ())
     return _internal(error)
 
 

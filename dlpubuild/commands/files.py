@@ -24,11 +24,16 @@ def write_file(path: Path, data: bytes) -> None:
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
     """Write text to `path` as it is made; else as `write_file`."""
-    _write(path, (piece.encode() for piece in pieces))
+    _write(path, (piece.encode("utf-8", "replace") for piece in pieces))
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A device or a pipe, such as /dev/null: it is written to, never replaced.
+            with path.open("wb") as stream:
+                stream.writelines(pieces)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:

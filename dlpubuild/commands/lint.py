@@ -12,7 +12,7 @@ import typer
 
 from dlpubuild.commands import options
 from dlpubuild.commands.wiring import read_host
-from dlpubuild.errors import DlpuError, ErrorCode, ExitCode, Location, OutputError, UsageError
+from dlpubuild.errors import DlpuError, ErrorCode, ExitCode, Location, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -186,13 +186,9 @@ def _write_sarif(path: Path, model: Path, linted: Sequence[tuple[Soc, LintReport
     if str(path) == "-":
         sys.stdout.write(text)
         return
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(ErrorCode.OUTPUT, f"{path} cannot be written: {error.strerror}") from error
+    from dlpubuild.commands.files import write_file  # noqa: PLC0415 - as in `lint`
+
+    write_file(path, text.encode("utf-8", "backslashreplace"))
 
 
 def _show(name: str, file: str, linted: Sequence[tuple[Soc, LintReport]], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from dlpubuild.commands import options
-from dlpubuild.errors import ErrorCode, OutputError, UsageError
+from dlpubuild.errors import ErrorCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,15 +114,13 @@ def _comparison_views() -> _Views:
 
 
 def _write(path: Path, page: str) -> None:
-    from dlpubuild.package.report_files import write_whole  # noqa: PLC0415 - as above
+    from dlpubuild.commands.files import write_file  # noqa: PLC0415 - as above
 
+    content = page.encode("utf-8", "replace")
     if str(path) == "-":
-        sys.stdout.write(page)
+        sys.stdout.write(content.decode())
         return
-    try:
-        write_whole(path, page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise OutputError(ErrorCode.OUTPUT, f"{path} cannot be written: {error.strerror or error}") from error
+    write_file(path, content)
 
 
 def _last_report(host: Host, manifest: Path, output: Path | None) -> Path:

@@ -16,6 +16,7 @@ from dlpubuild.cas.digest import Digest, digest_bytes, digest_stream
 from dlpubuild.errors import DlpuError, ErrorCode, Location
 from dlpubuild.package.contents import read_packaged_models
 from dlpubuild.package.eap.contents import SUFFIX as EAP_SUFFIX
+from dlpubuild.package.kinds import MAX_UNPACKED_BYTES, refuse_special
 from dlpubuild.package.model_json import MODEL_JSON
 from dlpubuild.resources import schema_path
 
@@ -51,12 +52,13 @@ def read_bundle(path: Path) -> Bundle:
     """
     if path.name.endswith(EAP_SUFFIX):
         raise _refused(path, f"an {EAP_SUFFIX} has no {MODEL_JSON}; name the bundle (.tar.gz) of the same model")
+    refuse_special(path)
     try:
+        content = _told(path) if path.is_dir() else _member(path)
         archive = None
         if not path.is_dir():
             with path.open("rb") as stream:
                 archive = digest_stream(stream)
-        content = (path / MODEL_JSON).read_bytes() if path.is_dir() else _member(path)
     except OSError as error:
         raise _refused(path, f"it cannot be read: {error.strerror or error}") from error
     except (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
@@ -70,11 +72,21 @@ def read_bundle(path: Path) -> Bundle:
     return Bundle(name=path.name, archive=archive, document=document, models=models)
 
 
+def _told(path: Path) -> bytes:
+    with (path / MODEL_JSON).open("rb") as stream:
+        content = stream.read(_MAX_JSON_BYTES + 1)
+    if len(content) > _MAX_JSON_BYTES:
+        raise _refused(path, f"its {MODEL_JSON} has more than {_MAX_JSON_BYTES >> 20} MiB")
+    return content
+
+
 def _member(path: Path) -> bytes:
     with tarfile.open(path, "r:gz") as archive:
         for number, member in enumerate(archive):
             if number >= _MAX_MEMBERS:
                 break
+            if member.offset_data + member.size > MAX_UNPACKED_BYTES:
+                raise _refused(path, f"it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
             if member.isfile() and member.name.partition("/")[2] == MODEL_JSON:
                 if member.size > _MAX_JSON_BYTES:
                     raise _refused(path, f"its {MODEL_JSON} claims to be {member.size} bytes long")

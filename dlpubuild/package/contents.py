@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dlpubuild.errors import DlpuError, ErrorCode, Location
 from dlpubuild.package.eap import contents as eap
-from dlpubuild.package.kinds import MAX_MODEL_BYTES
+from dlpubuild.package.kinds import MAX_MODEL_BYTES, MAX_UNPACKED_BYTES, refuse_special
 from dlpubuild.package.spec import MODEL_FOLDER, UNCOMPILED_FILE
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def read_packaged_models(path: Path) -> tuple[PackagedModel, ...]:
     Raises:
         DlpuError: there is no such file, or no model in it.
     """
+    refuse_special(path)
     if path.is_dir():
         found = _in_folder(path)
     elif path.name.endswith(eap.SUFFIX):
@@ -65,12 +66,12 @@ def _is_model(name: str) -> bool:
 
 def _in_folder(path: Path) -> list[PackagedModel]:
     try:
-        files = sorted(each for each in (path / MODEL_FOLDER).glob("*") if each.is_file())
-        return [
-            PackagedModel(f"{MODEL_FOLDER}/{each.name}", each.read_bytes())
-            for each in files[:_MAX_MODELS]
-            if each.name.endswith(_SUFFIXES)
-        ]
+        named = (each for each in (path / MODEL_FOLDER).glob("*") if each.name.endswith(_SUFFIXES))
+        files = sorted(each for each in named if each.is_file())[:_MAX_MODELS]
+        size = sum(each.stat().st_size for each in files)
+        if size > MAX_MODEL_BYTES:
+            raise no_model(path, f"its models are {size} bytes long")
+        return [PackagedModel(f"{MODEL_FOLDER}/{each.name}", each.read_bytes()) for each in files]
     except OSError as error:
         raise no_model(path, f"it cannot be read: {error.strerror or error}") from error
 
@@ -84,6 +85,8 @@ def _in_archive(path: Path) -> list[PackagedModel]:
                 if number >= _MAX_MEMBERS or len(found) >= _MAX_MODELS:
                     break
                 if not member.isfile() or not _is_model(member.name):
+                    if member.offset_data + member.size > MAX_UNPACKED_BYTES:
+                        raise no_model(path, f"it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
                     continue
                 left -= member.size
                 if left < 0:

@@ -13,13 +13,14 @@ import re
 import tarfile
 import zlib
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.cas.digest import CHUNK_BYTES, digest_bytes
 from dlpubuild.errors import DlpuError, ErrorCode, Location, OutOfDateError
 from dlpubuild.manifest.wording import counted
 from dlpubuild.package.contents import read_packaged_models
-from dlpubuild.package.kinds import is_package
+from dlpubuild.package.kinds import MAX_UNPACKED_BYTES, is_package, refuse_special
 from dlpubuild.package.members import SUMS_NAME
 from dlpubuild.package.model_json import MODEL_JSON
 from dlpubuild.package.spec import MODEL_FOLDER
@@ -35,6 +36,8 @@ _MODEL_SUFFIXES = (".tflite", ".bin")
 _MAX_KEPT_BYTES = 1 << 30
 _MAX_TEXT_BYTES = 16 << 20
 _MAX_FILES = 10_000
+_MAX_ENTRIES = 20_000
+_TOO_LARGE = f"it has more than {MAX_UNPACKED_BYTES >> 30} GiB"
 _FAULTS_SHOWN = 10
 
 
@@ -78,13 +81,14 @@ def open_sealed(path: Path) -> SealedPackage:
         raise _no_package(path, "there is no such file")
     if not is_package(path):
         raise _no_package(path, "it is neither a bundle (.tar.gz or its folder) nor an .eap")
+    refuse_special(path)
     if not path.is_dir() and path.name.endswith(".eap"):
         models = {each.member: each.content for each in read_packaged_models(path)}
         return SealedPackage(path=path, models=models, document=None, has_checksums=False)
     try:
         found = _Found.of(_folder(path) if path.is_dir() else _archive(path))
     except (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
-        raise _no_package(path, f"it is not a readable archive ({error})") from error
+        raise _no_package(path, f"it is not a readable {'folder' if path.is_dir() else 'archive'} ({error})") from error
     except OSError as error:
         raise _no_package(path, f"it cannot be read: {error.strerror or error}") from error
     if not {SUMS_NAME, MODEL_JSON} & found.sums.keys():
@@ -138,11 +142,21 @@ def _document(path: Path, found: _Found, models: Mapping[str, bytes]) -> Mapping
 
 
 def _folder(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
-    for file in sorted(path.rglob("*")):
+    # Of a folder that somebody named by mistake nothing is read.
+    if not any((path / name).is_file() for name in (SUMS_NAME, MODEL_JSON)):
+        return
+    files = list(islice(path.rglob("*"), _MAX_ENTRIES + 1))
+    if len(files) > _MAX_ENTRIES:
+        raise ValueError(f"it has more than {_MAX_ENTRIES} entries")
+    left = MAX_UNPACKED_BYTES
+    for file in sorted(files):
         name = file.relative_to(path).as_posix()
         if file.is_symlink():
             yield name, None
         elif file.is_file():
+            left -= file.stat().st_size
+            if left < 0:
+                raise ValueError(_TOO_LARGE)
             with file.open("rb") as stream:
                 yield name, stream
 
@@ -150,6 +164,8 @@ def _folder(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
 def _archive(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     with tarfile.open(path, "r:gz") as archive:
         for member in archive:
+            if member.offset_data + member.size > MAX_UNPACKED_BYTES:
+                raise ValueError(_TOO_LARGE)
             if not member.isdir():
                 # All lies below one folder.
                 name = member.name.partition("/")[2] or member.name

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from dlpubuild.project.model import KnownSignature, KnownTensor, ModelReading
 from dlpubuild.project.onnx_wire import Span, WireError, number, span
 from dlpubuild.project.signature import UnreadableModelError
+from dlpubuild.tflite.opening import without_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -96,7 +97,7 @@ def read_onnx(path: Path) -> OnnxFacts:
         UnreadableModelError: it is not an ONNX model; the text says why.
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
+    with open(path, "rb", opener=without_waiting) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size == 0:
             raise UnreadableModelError("the file is empty")

@@ -15,6 +15,7 @@ from dlpubuild.errors import ErrorCode, Location, UsageError
 from dlpubuild.package.bundle_json import is_bundle, read_bundle
 from dlpubuild.report.document import SCHEMA_VERSION
 from dlpubuild.resources import schema_path
+from dlpubuild.tflite.opening import without_waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MAX_REPORT_BYTES = 64 << 20
 _PATTERN = "*-report.json"
 _FAULTS_SHOWN = 3
+# As many as a file of any size, or any count of operations, has.
+_DIGITS = 20
 _VALUE_LENGTH = 200
 _HINT = "report takes a report's .json, a folder with one, or a bundle that a build wrote"
 _VIEWS = (".html", ".md")
@@ -60,7 +63,7 @@ def read_report(path: Path) -> dict[str, Any]:
     if path.suffix in _VIEWS:
         raise _refused(path, "that is a view of a report; name the .json beside it")
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=without_waiting) as stream:
             content = stream.read(MAX_REPORT_BYTES + 1)
     except FileNotFoundError as error:
         raise _refused(path, "there is no such file", code=ErrorCode.PATH_MISSING) from error
@@ -69,7 +72,7 @@ def read_report(path: Path) -> dict[str, Any]:
     if len(content) > MAX_REPORT_BYTES:
         raise _refused(path, f"it is larger than {MAX_REPORT_BYTES >> 20} MiB, and no report is")
     try:
-        document = json.loads(content, parse_float=_finite, parse_constant=_finite)
+        document = json.loads(content, parse_float=_finite, parse_int=_countable, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise _refused(path, f"it is not JSON, or was cut off: {error}") from error
     return _checked(path, document)
@@ -101,6 +104,12 @@ def _checked(path: Path, document: object) -> dict[str, Any]:
         listed = "".join(f"\n    {each}" for each in faults)
         raise _refused(path, f"it is not as a report has to be:{listed}")
     return document
+
+
+def _countable(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"{text[:_DIGITS]}... is more than there is of anything")
+    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -27,6 +27,7 @@ from dlpubuild.tflite.flatbuffer import (
 )
 from dlpubuild.tflite.foreign import describe_foreign
 from dlpubuild.tflite.model import Operator, Signature, Subgraph, Tensor, TensorQuantization, TfliteModel
+from dlpubuild.tflite.opening import without_waiting
 from dlpubuild.tflite.read_options import FIRST_OUTSIDE_OFFSET, builtin_options, custom_span
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def read_file(path: Path) -> TfliteModel:
 
 def _contents(path: Path) -> bytes:
     """Return the bytes of a file; of what is no model, or too large for one, the first."""
-    with path.open("rb") as stream:
+    with open(path, "rb", opener=without_waiting) as stream:
         head = stream.read(_HEAD_BYTES)
         size = os.fstat(stream.fileno()).st_size
         if head[4:HEADER_BYTES] != schema.FILE_IDENTIFIER:

@@ -83,7 +83,7 @@ def test_per_tensor_collapse_fails_artpec8_with_both_schemes_and_artpec9_is_buil
     assert (output["name"], output["samples"]) == ("scores", 16)
     assert output["distinct"] > 4
     assert output["sqnr_db"] > 30
-    packages = [path.name for path in (folder / "dist").iterdir() if path.name.startswith("model")]
+    packages = [path.name for path in (folder / "dist").iterdir() if path.name.startswith("model-1.0.0-artpec")]
     assert sorted(packages) == ["model-1.0.0-artpec9", "model-1.0.0-artpec9.tar.gz"]
 
     again = built(tool, folder, 5, "--keep-going")
@@ -114,14 +114,18 @@ def test_what_cannot_be_judged_passes_with_a_note(
     tool: Tool, project: Callable[..., Path], model: str, samples: int, note: str
 ) -> None:
     result = built(tool, project(model, "[target.artpec8]\n", samples), 0)
-    (said,) = result["targets"][0]["notes"]
+    (said,) = _not_of_lint(result["targets"][0]["notes"])
     assert note in said
+
+
+def _not_of_lint(notes: list[str]) -> list[str]:
+    return [each for each in notes if not each.startswith("lint has ")]
 
 
 def test_nothing_is_said_of_the_example(tool: Tool, copy_example: Callable[[str], Path]) -> None:
     result = tool.build(copy_example("digits"))
     integers = [each for each in result["targets"] if each["soc"] != "cpu"]
-    assert [each["notes"] for each in integers] == [[]] * len(integers)
+    assert [_not_of_lint(each["notes"]) for each in integers] == [[]] * len(integers)
     for each in integers:
         (output,) = each["outputs"]
         assert output["sqnr_db"] > 20

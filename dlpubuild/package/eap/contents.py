@@ -15,7 +15,7 @@ from dlpubuild.errors import DlpuError, ErrorCode, Location
 from dlpubuild.package.eap.acap_manifest import MANIFEST
 from dlpubuild.package.eap.conf_files import PACKAGE_CONF, parse_package_conf
 from dlpubuild.package.eap.read_manifest import parse_manifest
-from dlpubuild.package.kinds import EAP, MAX_MODEL_BYTES
+from dlpubuild.package.kinds import EAP, MAX_MODEL_BYTES, MAX_UNPACKED_BYTES, refuse_special
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +66,7 @@ def read_eap(path: Path) -> EapContents:
     Raises:
         DlpuError: it cannot be read, or is no gzip'd tar.
     """
+    refuse_special(path)
     entries: list[EapEntry] = []
     texts: dict[str, bytes] = {}
     try:
@@ -73,6 +74,8 @@ def read_eap(path: Path) -> EapContents:
             for member in archive:
                 if len(entries) >= _MAX_ENTRIES:
                     raise _unreadable(path, f"it claims more than {_MAX_ENTRIES} entries")
+                if member.offset_data + member.size > MAX_UNPACKED_BYTES:
+                    raise _unreadable(path, f"it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
                 name = member.name.removeprefix("./")
                 entries.append(_entry(member, name))
                 if name in (MANIFEST, PACKAGE_CONF) and member.isfile() and member.size <= _MAX_TEXT_BYTES:
