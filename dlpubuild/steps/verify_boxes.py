@@ -131,19 +131,22 @@ class Boxes:
 
     def _found(self, outputs):
         """Return boxes [k, 4] as two corners, classes and scores of one sample; None where they are not finite."""
+        if self.layout == "ssd":
+            boxes, classes, scores, count = (np.asarray(each, dtype=np.float64) for each in outputs)
+            if not np.isfinite(count).all():
+                return None
+            # Rows behind the count are whatever was in memory.
+            known = max(0, round(float(count.ravel()[0])))
+            outputs = boxes.reshape(-1, _COORDINATES)[:known], classes.ravel()[:known], scores.ravel()[:known]
         if not all(np.isfinite(each).all() for each in outputs):
             return None
         if self.layout == "ssd":
-            boxes, classes, scores, count = (np.asarray(each, dtype=np.float64) for each in outputs)
-            scores = scores.ravel()
-            known = np.arange(len(scores)) < round(float(count.ravel()[0]))
-            boxes, classes = boxes.reshape(-1, _COORDINATES), np.rint(classes.ravel()).astype(np.int64)
+            boxes, classes, scores = outputs[0], np.rint(outputs[1]).astype(np.int64), outputs[2]
         else:
             boxes, classes, scores = self._of_yolo(np.asarray(outputs[0], dtype=np.float32))
-            known = np.ones(len(scores), dtype=bool)
         if len(scores) and not (scores.min() >= 0 and scores.max() <= _SLACK):
             self._odd_scores = True
-        kept = known & (scores >= self._settings["score_threshold"])
+        kept = scores >= self._settings["score_threshold"]
         boxes, classes, scores = boxes[kept].astype(np.float64), classes[kept], scores[kept].astype(np.float64)
         if self.layout == "ssd":
             return boxes, classes, scores
