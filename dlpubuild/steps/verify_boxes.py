@@ -46,7 +46,7 @@ def detector(params, subject):
     settings = {key: float(given.get(key, neutral)) for key, neutral in DEFAULTS.items()}
     tensors = subject.tensors["outputs"]
     if layout == "ssd":
-        if len(tensors) != _SSD_OUTPUTS:
+        if order is None and len(tensors) != _SSD_OUTPUTS:
             raise _layout_fault(layout, "the four outputs of {}".format(_DETECTION_OPERATOR), tensors)
         return Boxes(layout, order or list(range(_SSD_OUTPUTS)), settings)
     least = _COORDINATES + (2 if layout == "yolov5" else 1)
