@@ -24,7 +24,7 @@ from dlpubuild.commands.wiring import (
     select_targets,
 )
 from dlpubuild.engine.events import Notice
-from dlpubuild.errors import BuildFailedError, ErrorCode, Location, UsageError
+from dlpubuild.errors import BuildFailedError, DlpuError, ErrorCode, Location, UsageError
 from dlpubuild.package.accuracy import hold_against_accuracy, read_measured_accuracy
 from dlpubuild.package.sealed import open_sealed
 from dlpubuild.plan.measuring import for_another_model, measures, only_measuring
@@ -216,7 +216,12 @@ class _Work:
         name = self.sealed.uncompiled or self.sealed.loaded
         if not name.endswith(_TFLITE):
             return None
-        return None if EDGETPU_OPERATOR in summarise(read_model(self.sealed.models[name])).custom_operators else name
+        try:
+            model = read_model(self.sealed.models[name])
+        except DlpuError as error:
+            error.location = Location(f"{self.sealed.path}: {name}")
+            raise
+        return None if EDGETPU_OPERATOR in summarise(model).custom_operators else name
 
     def _measure(
         self, engine: Engine, planned: PlannedTarget, member: str | None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dlpubuild.errors import ErrorCode, GateError
+from dlpubuild.targets.figures_table import columns, short_name
 from dlpubuild.targets.verification import GateOutcome
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from dlpubuild.targets.verification import Verification
 
 _SHOWN_ROWS: Final = 16
-_SHOWN_NAME: Final = 40
 _SHOWN_LAYERS: Final = 3
 # Figures are rounded to six digits; what equals its limit passes.
 _ROUNDING: Final = 1e-9
@@ -142,7 +142,7 @@ def _rows(gates: Sequence[GateOutcome], document: Mapping[str, Any]) -> list[lis
 
 def _row(gate: GateOutcome, measured: Mapping[str, Any]) -> list[str]:
     verdict = "" if gate.passed else "fails"
-    name = _short(gate.output)
+    name = short_name(gate.output)
     word = _WORDS[gate.metric]
     if gate.metric == "top1":
         both = f"{percent(measured['built']['top1'])}, float model {percent(measured['float']['top1'])}"
@@ -165,7 +165,7 @@ def _what_to_do(failed: Sequence[GateOutcome], document: Mapping[str, Any], targ
     worst = sorted(layers, key=lambda each: (each["sqnr_db"], each["index"]))[:_SHOWN_LAYERS]
     if worst:
         told = ", ".join(
-            f"{each['operator']} {each['index']} ({_short(each['tensor'])}) {_decibels(each['sqnr_db'])}"
+            f"{each['operator']} {each['index']} ({short_name(each['tensor'])}) {_decibels(each['sqnr_db'])}"
             for each in worst
         )
         advice.append(f"most is lost in {told}")
@@ -216,13 +216,6 @@ def _told_of(gate: GateOutcome, figures: Mapping[str, Any]) -> str:
     return f"{_WORDS[gate.metric]} {_percent(figures[gate.metric])}"
 
 
-def columns(rows: list[list[str]]) -> list[str]:
-    """Return `rows` as indented lines of aligned columns."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return [f"  {line.rstrip()}" for line in lines]
-
-
 def percent(share: Mapping[str, Any] | None) -> str:
     """Return a measured share as a person reads it."""
     return "-" if share is None else _percent(share["value"])
@@ -251,10 +244,4 @@ def _between(figure: Mapping[str, Any], show: Any) -> str:
 
 
 def _named(name: str) -> str:
-    return f'"{_short(name)}"'
-
-
-def _short(name: str) -> str:
-    """A name on one line, and no longer than a table can bear."""
-    plain = "".join(each if each.isprintable() else "?" for each in name)
-    return plain if len(plain) <= _SHOWN_NAME else f"{plain[: _SHOWN_NAME - 3]}..."
+    return f'"{short_name(name)}"'

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dlpubuild.errors import ErrorCode, GateError
+from dlpubuild.targets.figures_table import columns, short_name
 from dlpubuild.targets.output_figures import SCHEMES
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from dlpubuild.targets.output_figures import CheckedOutput, Compared, OutputCheck, Spread
 
 SHOWN_OUTPUTS: Final = 8
-SHOWN_NAME: Final = 40
 # An output has 255 steps. A sound model is a few of them off; one that stands still while the float model's value moves
 # by more than these is off by half of it at the least. A classifier whose samples are all of one class, a detector that
 # finds nothing, or an untrained network moves by less.
@@ -97,7 +97,7 @@ def hold_against_collapse(check: OutputCheck, target: Target, *, file: str) -> N
     names = ", ".join(_named(each.name) for each in shown if each in collapsed)
     lines = [
         f"{file}: {names} is the same for {check.samples} calibration samples that the float model tells apart:",
-        *_table([["output", "float model", *SCHEMES], *(_row(each, check) for each in shown)]),
+        *columns([["output", "float model", *SCHEMES], *(_row(each, check) for each in shown)]),
     ]
     if len(check.outputs) > len(shown):
         lines.append(f"  and {len(check.outputs) - len(shown)} more outputs")
@@ -105,7 +105,7 @@ def hold_against_collapse(check: OutputCheck, target: Target, *, file: str) -> N
 
 
 def _row(output: CheckedOutput, check: OutputCheck) -> list[str]:
-    cells = [_short(output.name), _values(output.wanted)]
+    cells = [short_name(output.name), _values(output.wanted)]
     for scheme in SCHEMES:
         found = output.integer.get(scheme)
         if found is None:
@@ -121,12 +121,6 @@ def _values(spread: Spread) -> str:
     """How many values, each of all elements, and from where to where."""
     noun = "value" if spread.distinct == 1 else "values"
     return f"{spread.distinct} {noun}, {_number(spread.low)} to {_number(spread.high)}"
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return [f"  {line.rstrip()}" for line in lines]
 
 
 def _what_to_do(check: OutputCheck, collapsed: list[CheckedOutput], target: Target) -> str:
@@ -159,10 +153,4 @@ def _number(value: float, digits: int = 3) -> str:
 
 
 def _named(name: str) -> str:
-    return f'output "{_short(name)}"'
-
-
-def _short(name: str) -> str:
-    """A name on one line, and no longer than a table can bear."""
-    plain = "".join(each if each.isprintable() else "?" for each in name)
-    return plain if len(plain) <= SHOWN_NAME else f"{plain[: SHOWN_NAME - 3]}..."
+    return f'output "{short_name(name)}"'
