@@ -180,7 +180,14 @@ def _headline(output: Json) -> Headline | None:
 
 
 def placed(target: Json) -> tuple[int, int] | None:
-    """Return how many operators run on the DLPU and on the CPU, or None where that is not known."""
+    """Return how many operators run on the DLPU and on the CPU, or None where that is not known.
+
+    What a compiler did counts before what was expected of it.
+    """
+    compiler = target.get("compiler") or {}
+    mapped, total = compiler.get("mapped"), compiler.get("total")
+    if mapped is not None and total is not None:
+        return mapped, total - mapped
     placement = target.get("placement")
     if placement:
         return sum(placement.get("dlpu", {}).values()), sum(placement.get("cpu", {}).values())

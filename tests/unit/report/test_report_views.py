@@ -268,3 +268,11 @@ def test_text_is_colored_only_where_asked_for() -> None:
 )
 def test_figures_are_words(shown: str, wanted: str) -> None:
     assert shown == wanted
+
+
+def test_what_a_compiler_mapped_counts_before_what_was_expected() -> None:
+    expected = {"dlpu": {"CONV_2D": 5}, "cpu": {"SOFTMAX": 1}}
+    assert figures.placed({"placement": expected}) == (5, 1)
+    assert figures.placed({"placement": expected, "compiler": {"mapped": 4, "total": 6}}) == (4, 2)
+    assert figures.placed({"placement": expected, "compiler": {"mapped": None, "total": None}}) == (5, 1)
+    assert figures.placed({"operators": [{"runs_on": "unknown"}]}) is None
