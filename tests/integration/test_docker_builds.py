@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 OWNER = "org.dlpubuild.owner"
 STEPS = 4
 SOON_S = 60.0
+MEASURED = Path(__file__).resolve().parents[2] / "examples/digits/dlpu.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +66,14 @@ def test_containers_and_this_machine_give_the_same_packages(
     tool: Tool, docker: Docker, copy_example: Callable[[str], Path]
 ) -> None:
     here, there = copy_example("here"), copy_example("there")
+    for each in (here, there):
+        # With `[verify]`: its figures are in the packages.
+        shutil.copy(MEASURED, each)
     built = tool.build(here)
     assert {step["state"] for step in built["steps"]} == {"ran"}
     built = docker.tool.build(there)
     assert {step["state"] for step in built["steps"]} == {"ran"}, "results of one toolchain never serve another"
+    assert "verify:cpu" in {step["name"] for step in built["steps"]}
     assert len(archives(here)) == 3
     assert archives(here) == archives(there)
     assert docker.left() == []
