@@ -29,10 +29,9 @@ def quantized(schema, calibrated, per_channel, input_type, output_type):
     Raises:
         StepError: `conversion` where TensorFlow cannot quantize it.
     """
-    found = detected(schema, calibrated)
-    if found and len(found) == schema.Model.GetRootAsModel(calibrated, 0).Subgraphs(0).OutputsLength():
-        output_type = "float32"
     try:
+        if _only_detects(schema, calibrated):
+            output_type = "float32"
         content = _quantize(calibrated, per_channel, input_type, output_type)
     except stepio.StepError:
         raise
@@ -58,6 +57,12 @@ def detected(schema, content):
         if code and stepio.as_text(code) == _DETECTION:
             made.update(operator.Outputs(at) for at in range(operator.OutputsLength()))
     return {number for number in range(graph.OutputsLength()) if graph.Outputs(number) in made}
+
+
+def _only_detects(schema, content):
+    """Return whether every output is one that TFLite_Detection_PostProcess makes."""
+    found = detected(schema, content)
+    return bool(found) and len(found) == schema.Model.GetRootAsModel(content, 0).Subgraphs(0).OutputsLength()
 
 
 def _quantize(calibrated, per_channel, input_type, output_type):
