@@ -6,7 +6,6 @@ error; nothing is printed to standard output here.
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from dlpubuild import __version__
 from dlpubuild.commands.execution import EngineParts, choose_execution, wanted_limits
 from dlpubuild.commands.planned_build import BuildLimits, PlannedBuild
+from dlpubuild.commands.progress import watched
 from dlpubuild.commands.reporting import Reporter, ReportRequest, Seen, check_copies, cut_short
 from dlpubuild.commands.selecting import buildable_targets, plan_until, with_toolchains
 from dlpubuild.commands.wiring import (
@@ -31,7 +31,6 @@ from dlpubuild.errors import DlpuError, ErrorCode, InterruptedBuildError, Output
 from dlpubuild.package.target import check_packages
 from dlpubuild.project.resolve import notes_on
 from dlpubuild.report.build import BuildResult, TargetResult
-from dlpubuild.report.console import watching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,15 +93,7 @@ def run_build(host: Host, memo: Memo, request: BuildRequest, interrupts: Interru
     if request.step is None:
         _require_writable(out_dir)
         gzip = _gzip(host, manifest)
-    width = max((len(step.name) for step in plan.steps), default=0)
-    with watching(
-        sys.stderr,
-        live=host.draws_on(sys.stderr),
-        colored=host.colors_on(sys.stderr),
-        width=width,
-        quiet=request.quiet,
-        clock=time.monotonic,
-    ) as observe:
+    with watched(host, plan.steps, quiet=request.quiet) as observe:
         observe(Notice(text=f"executor: {execution.told}"))
         for note in notes:
             observe(Notice(text=f"note: {note}"))

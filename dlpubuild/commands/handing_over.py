@@ -10,7 +10,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from dlpubuild.commands.execution import (
     opened_engine,
     wanted_limits,
 )
+from dlpubuild.commands.progress import watched
 from dlpubuild.commands.selecting import plan_until
 from dlpubuild.commands.wiring import (
     declared_pins,
@@ -41,7 +41,6 @@ from dlpubuild.engine.export import claim_folder, export_step
 from dlpubuild.engine.status import plan_status
 from dlpubuild.engine.step_log import event_of
 from dlpubuild.errors import ErrorCode, StepFailedError, UsageError
-from dlpubuild.report.console import watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,14 +130,7 @@ def _run_before(
     before = replace(plan, steps=tuple(s for s in plan.steps if s.key in needed - wanted), targets=())
     if not before.steps:
         return
-    with watching(
-        sys.stderr,
-        live=host.draws_on(sys.stderr),
-        colored=host.colors_on(sys.stderr),
-        width=max(len(step.name) for step in before.steps),
-        quiet=False,
-        clock=time.monotonic,
-    ) as observe:
+    with watched(host, before.steps, quiet=False) as observe:
         observe(Notice(text=f"executor: {execution.told}"))
         parts = EngineParts(
             jobs=host.cores,

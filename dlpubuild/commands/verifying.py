@@ -6,14 +6,13 @@ output here, and nothing is written but the cache.
 
 from __future__ import annotations
 
-import sys
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dlpubuild.cas.digest import digest_bytes
 from dlpubuild.commands.execution import EngineParts, choose_execution, opened_engine, wanted_limits
 from dlpubuild.commands.made import made_digest
+from dlpubuild.commands.progress import watched
 from dlpubuild.commands.wiring import (
     load_project,
     names_of,
@@ -32,7 +31,6 @@ from dlpubuild.plan.model import OutputOf, Plan
 from dlpubuild.plan.planner import plan_build
 from dlpubuild.plan.remembered import remembering
 from dlpubuild.plan.toolchains import toolchains_named
-from dlpubuild.report.console import watching
 from dlpubuild.report.verified import VerifiedPackage
 from dlpubuild.targets.accuracy_gate import AccuracyError
 from dlpubuild.tflite.facts import EDGETPU_OPERATOR, summarise
@@ -164,15 +162,7 @@ class _Work:
         (planned,) = self.plan.targets
         store = open_store(self.host)
         member = self._member()
-        width = max(len(step.name) for step in self.plan.steps)
-        with watching(
-            sys.stderr,
-            live=self.host.draws_on(sys.stderr),
-            colored=self.host.colors_on(sys.stderr),
-            width=width,
-            quiet=request.quiet,
-            clock=time.monotonic,
-        ) as observe:
+        with watched(self.host, self.plan.steps, quiet=request.quiet) as observe:
             observe(Notice(text=f"executor: {self.execution.told}"))
             parts = EngineParts(
                 jobs=request.jobs,
