@@ -212,7 +212,11 @@ def read_socs(manifest: Manifest | None, memo: Memo | None) -> Mapping[str, Soc]
         if not os.access(own, os.R_OK | os.X_OK) or not own.is_dir():
             raise UsageError(ErrorCode.PATH_KIND, f'"{text}" is not a folder that can be read', location=place)
         folders.append(own)
-    return load_socs(folders, trusted=templates_dir(), known_good=None if memo is None else _Valid(memo))
+    if memo is None:
+        return load_socs(folders, trusted=templates_dir())
+    from dlpubuild.commands.remembered_toml import remembering_toml  # noqa: PLC0415
+
+    return load_socs(folders, trusted=templates_dir(), known_good=_Valid(memo), parse=remembering_toml(memo))
 
 
 def select_targets(manifest: Manifest, socs: Mapping[str, Soc], wanted: Sequence[str]) -> tuple[str, ...]:

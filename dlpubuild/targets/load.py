@@ -18,7 +18,7 @@ from dlpubuild.targets.lint.load import lint_table
 from dlpubuild.targets.model import GateRules, Soc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from dlpubuild.manifest.load import KnownGood
@@ -47,11 +47,17 @@ def soc_names(folder: Path) -> tuple[str, ...]:
         ) from error
 
 
-def load_socs(folders: Sequence[Path], *, trusted: Path, known_good: KnownGood | None = None) -> Mapping[str, Soc]:
+def load_socs(
+    folders: Sequence[Path],
+    *,
+    trusted: Path,
+    known_good: KnownGood | None = None,
+    parse: Callable[[str], dict[str, Any]] = tomllib.loads,
+) -> Mapping[str, Soc]:
     """Return every SoC of `folders` by name; a later folder overrides an earlier one.
 
     Files below `trusted` (the tool's own templates, checked by its tests) are not validated again on each start, nor
-    are those that `known_good` knows.
+    are those that `known_good` knows. `parse` reads TOML; one that remembers spares every start the parsing.
 
     Raises:
         ManifestError: a `target.toml` that is not what `schemas/target.schema.json` asks for.
@@ -66,13 +72,19 @@ def load_socs(folders: Sequence[Path], *, trusted: Path, known_good: KnownGood |
                 None if folder == trusted else "target",
                 code=ErrorCode.TEMPLATE,
                 known_good=known_good,
+                parse=parse,
             )
             socs[name] = _soc(name, folder / name, document, search_path)
     return MappingProxyType(dict(sorted(socs.items())))
 
 
 def read_checked_toml(
-    path: Path, schema: str | None, *, code: ErrorCode, known_good: KnownGood | None = None
+    path: Path,
+    schema: str | None,
+    *,
+    code: ErrorCode,
+    known_good: KnownGood | None = None,
+    parse: Callable[[str], dict[str, Any]] = tomllib.loads,
 ) -> dict[str, Any]:
     """Return the TOML document at `path`, validated against `schemas/<schema>.schema.json` where one is named.
 
@@ -80,7 +92,7 @@ def read_checked_toml(
         ManifestError: unreadable, not UTF-8, not TOML, or not what the schema asks for; every fault is listed.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ManifestError([_problem(code, path, "", str(error))]) from error
     if schema is None:
