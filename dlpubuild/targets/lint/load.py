@@ -95,20 +95,19 @@ class _Reader:
             names=names,
             source=self.source(table["source"], names[0]),
             evidence=table["evidence"],
-            note=table.get("note", ""),
             limits=tuple(self._limit({**each}, table) for each in table.get("limit", ())),
         )
 
     def _limit(self, table: Mapping[str, Any], operator: Mapping[str, Any]) -> LintCheck:
         inherited = {"source": operator["source"], "evidence": operator["evidence"], "severity": "warning"}
-        return self._check({**inherited, **table, "on": "operator", "names": operator["names"]}, moves=True)
+        return self._check({**inherited, **table, "on": "operator", "names": operator["names"]})
 
     def rule(self, table: Mapping[str, Any]) -> LintCheck:
         if table["on"] != "operator" and "names" in table:
             raise self._fault(f'rule "{table["rule"]}": names are for on = "operator" only, not "{table["on"]}"')
-        return self._check(table, moves=False)
+        return self._check(table)
 
-    def _check(self, table: Mapping[str, Any], *, moves: bool) -> LintCheck:
+    def _check(self, table: Mapping[str, Any]) -> LintCheck:
         rule = table["rule"]
         if rule in _RESERVED:
             raise self._fault(f'rule "{rule}" has the name of a rule of the tool itself')
@@ -124,7 +123,6 @@ class _Reader:
             severity=table["severity"],
             source=self.source(table["source"], rule),
             evidence=table["evidence"],
-            moves=moves,
         )
 
     def _fault(self, message: str) -> TemplateError:

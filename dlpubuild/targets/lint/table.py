@@ -39,7 +39,7 @@ class LintCheck:
 
     `when` and `require` are Jinja expressions, `found` is a Jinja template, all over the facts of what `on` names; an
     empty `when` is always true. `names` are the operators that it is about, none meaning all. `source` is where it is
-    written, in full. `moves` is true for a limit: an operator that breaks it runs on the CPU.
+    written, in full. An operator that breaks a limit runs on the CPU.
     """
 
     rule: str
@@ -53,7 +53,6 @@ class LintCheck:
     severity: Severity
     source: str
     evidence: Evidence
-    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,6 @@ class LintOperator:
     names: tuple[str, ...]
     source: str
     evidence: Evidence
-    note: str
     limits: tuple[LintCheck, ...]
 
 
